@@ -4,7 +4,6 @@ A vocabulary can be replaced at any time: the embeddings are non-persistent buff
 checkpoint loads under any vocabulary.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -143,9 +142,3 @@ class OpenVocabulary:
         shape = (*rows.shape[:-1], len(self.vocabulary))
         best = rows.new_full(shape, -2.0)
         return best.scatter_reduce(-1, self.class_of_row.expand_as(rows), rows, "amax")
-
-    def vocabulary_key(self) -> str:
-        """The present vocabulary as JSON, for caches and logs."""
-        if self.vocabulary is None:
-            return "null"
-        return json.dumps([self.vocabulary.all_names(name) for name in self.vocabulary.names])

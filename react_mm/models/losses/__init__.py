@@ -1,0 +1,5 @@
+"""Losses."""
+
+from .contrastive import InfoNCE, teacher_loss
+
+__all__ = ["InfoNCE", "teacher_loss"]

@@ -1,0 +1,59 @@
+"""Losses of customization: image-text InfoNCE, and the frozen teacher on general images."""
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from react_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class InfoNCE(nn.Module):
+    """Symmetric image-text contrastive loss (CLIP; used unchanged by REACT, one pair one text).
+
+    Args:
+        gather: With several processes, contrast against the pairs of all of them (the gradient
+            flows to every process).
+    """
+
+    def __init__(self, gather: bool = True) -> None:
+        super().__init__()
+        self.gather = gather
+
+    def forward(self, image: Tensor, text: Tensor, logit_scale: Tensor) -> Tensor:
+        """Computes the loss.
+
+        Args:
+            image: float (B, D), L2-normalised.
+            text: float (B, D), L2-normalised; row i belongs to image i.
+            logit_scale: Scalar that multiplies the cosines (already exponentiated).
+
+        Returns:
+            Scalar: mean of the image-to-text and the text-to-image cross entropy.
+        """
+        offset, all_image, all_text = 0, image, text
+        if self.gather and dist.is_available() and dist.is_initialized():
+            all_image = torch.cat(dist_nn.all_gather(image))
+            all_text = torch.cat(dist_nn.all_gather(text))
+            offset = dist.get_rank() * len(image)
+        target = torch.arange(len(image), device=image.device) + offset
+        to_text = logit_scale * image @ all_text.T
+        to_image = logit_scale * text @ all_image.T
+        return (F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target)) / 2
+
+
+def teacher_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean of 1 - cosine between the embeddings of the trained and of the frozen tower.
+
+    Args:
+        student: float (B, D).
+        teacher: float (B, D); no gradient flows into it.
+
+    Returns:
+        Scalar; 0 for an empty batch.
+    """
+    if not len(student):
+        return student.sum()
+    return (1 - F.cosine_similarity(student, teacher.detach(), dim=-1)).mean()

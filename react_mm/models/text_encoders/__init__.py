@@ -1,0 +1,5 @@
+"""Text towers."""
+
+from .clip_text import CLIPText
+
+__all__ = ["CLIPText"]
