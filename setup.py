@@ -1,8 +1,8 @@
-"""Build steps that pyproject.toml cannot say: pinned requirements, and configs and tools in the wheel.
+"""Build steps that pyproject.toml cannot say: pinned requirements; configs and tools in the wheel.
 
 As in OpenMMLab's packages, ``configs/``, ``tools/`` and ``model-index.yml`` are found at
-``react_mm/.mim/`` of the installed package, so that ``_base_ = ['react_mm::...']`` resolves. A wheel
-holds copies; an editable install holds links to the checkout.
+``react_mm/.mim/`` of the installed package, so that ``_base_ = ['react_mm::...']`` resolves. A
+wheel holds copies; an editable install holds links to the checkout.
 """
 
 import os
@@ -43,12 +43,10 @@ def _link(mim: Path) -> None:
     mim.mkdir(exist_ok=True)
     for name in SHIPPED:
         target = mim / name
-        if target.is_symlink() or target.exists():
-            if target.is_symlink() and target.resolve() == ROOT / name:
-                continue
-            target.unlink() if not target.is_dir() or target.is_symlink() else shutil.rmtree(target)
-        if (ROOT / name).exists():
-            target.symlink_to(os.path.relpath(ROOT / name, mim))
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        target.unlink(missing_ok=True)
+        target.symlink_to(os.path.relpath(ROOT / name, mim))
 
 
 def _copy(mim: Path) -> None:
