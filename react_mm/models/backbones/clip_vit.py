@@ -1,0 +1,276 @@
+"""CLIP's vision transformer from open_clip as a backbone for images of any size."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as checkpoint_activations
+
+from react_mm.models.backbones.base import ImageSizes, ImageTower
+from react_mm.models.layers.dense_attention import check_dense_mode, run_last_block
+from react_mm.models.open_clip_loading import load_open_clip
+from react_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class CLIPViT(ImageTower):
+    """open_clip's ``VisionTransformer``: pooled embedding, taps and dense embedding.
+
+    Positions are interpolated to each image's own grid, inputs that are no multiple of the patch
+    are zero padded on the right and at the bottom, and padding is hidden from attention: a padded
+    batch gives what its images give alone. At the native size the pooled embedding is open_clip's.
+
+    Args:
+        arch: Architecture (open_clip's name, ``toy-vit``, or a JSON file).
+        pretrained: Pretrained tag; None for random weights or with ``checkpoint``.
+        checkpoint: Local state dict instead of a tag.
+        delta: Customized weights (.safetensors with its card beside it) put on top.
+        gate_scale: Scale of the delta's gates in [0, 1]; None leaves what the delta says.
+        out_indices: Blocks after which taps are taken; negative ones count from the end.
+        dense_mode: A key of :data:`react_mm.models.layers.dense_attention.DENSE_MODES`.
+        frozen: Whether nothing is trained, gates included.
+        with_cp: Whether activations are recomputed in the backward pass to save memory.
+        init_cfg: Must be None: weights come from the arguments above.
+
+    Raises:
+        ValueError: If the architecture has no such tower (timm towers, ModifiedResNet), pools by
+            attention, or an index or mode does not exist.
+    """
+
+    def __init__(
+        self,
+        arch: str,
+        pretrained: str | None = None,
+        checkpoint: str | None = None,
+        delta: str | None = None,
+        gate_scale: float | None = None,
+        out_indices: Sequence[int] = (-1,),
+        dense_mode: str = "vanilla",
+        frozen: bool = True,
+        with_cp: bool = False,
+        init_cfg: None = None,
+    ) -> None:
+        if init_cfg is not None:
+            raise ValueError("CLIPViT takes no init_cfg: use pretrained, checkpoint or delta")
+        super().__init__()
+        self.arch = arch
+        self.dense_mode = check_dense_mode(dense_mode)
+        self.visual = _supported(load_open_clip(arch, pretrained, checkpoint).visual, arch)
+        self.visual.set_grad_checkpointing(with_cp)
+        self.out_indices = _resolve_indices(out_indices, len(self.insertion_points()))
+        self.embed_dim = self.visual.output_dim
+        self.tap_channels = self.visual.conv1.out_channels
+        self.stride = self.visual.patch_size[0]
+        self.preprocess = _preprocessing(self.visual)
+        if delta is not None:
+            from react_mm.models.customization import apply_delta
+
+            apply_delta(self, delta, gate_scale)
+        elif gate_scale is not None:
+            raise ValueError("gate_scale is given without a delta: there are no gates to scale")
+        if frozen:
+            self.freeze()
+
+    def insertion_points(self) -> list[nn.Module]:
+        """open_clip's residual blocks, first to last."""
+        return list(self.visual.transformer.resblocks)
+
+    def gate_options(self) -> dict[str, Any]:
+        """Width, heads and activation of this tower; MLP ratio 4 as REACT's blocks have."""
+        block = self.insertion_points()[0]
+        activation = block.mlp.gelu
+        layer = type(activation)
+        if getattr(activation, "approximate", "none") != "none":
+            layer = partial(layer, approximate=activation.approximate)
+        return dict(
+            width=self.tap_channels, heads=block.attn.num_heads, mlp_ratio=4.0, act_layer=layer
+        )
+
+    def encode_image(self, x: Tensor) -> Tensor:
+        """Pooled embedding (B, D), not normalised, of normalised images float (B, 3, H, W)."""
+        return self._run(x, None, taps=False, dense=False)["pooled"]
+
+    def dense_embedding(self, x: Tensor, image_sizes: ImageSizes | None = None) -> Tensor:
+        """Dense embedding (B, D, ceil(H / p), ceil(W / p)), not normalised; padding is zero."""
+        return self._run(x, image_sizes, taps=False, pooled=False)["dense"]
+
+    def forward(self, x: Tensor, image_sizes: ImageSizes | None = None) -> tuple[Tensor, ...]:
+        """Taps at ``out_indices``: tuple of float (B, C, ceil(H / p), ceil(W / p))."""
+        return self._run(x, image_sizes, dense=False, pooled=False)["taps"]
+
+    def forward_all(self, x: Tensor, image_sizes: ImageSizes | None = None) -> dict[str, Any]:
+        """Taps, dense and pooled embedding in one pass; see :class:`ImageTower`."""
+        return self._run(x, image_sizes)
+
+    def _run(
+        self,
+        x: Tensor,
+        image_sizes: ImageSizes | None,
+        taps: bool = True,
+        dense: bool = True,
+        pooled: bool = True,
+    ) -> dict[str, Any]:
+        """Runs the blocks, the last one once or twice as the outputs asked for need it."""
+        x, grid, valid = self._embed(x, image_sizes)
+        mask = None if valid is None else self._attention_mask(valid, x)
+        blocks, kept = self.insertion_points(), {}
+        for index, block in enumerate(blocks[:-1]):
+            x = self._block(block, x, mask)
+            kept[index] = x
+        surgery = dense and self.dense_mode != "vanilla"
+        last = x
+        if pooled or (dense and not surgery) or (taps and len(blocks) - 1 in self.out_indices):
+            last = kept[len(blocks) - 1] = self._block(blocks[-1], x, mask)
+        out: dict[str, Any] = {}
+        if taps:
+            out["taps"] = tuple(self._to_map(kept[i], grid, valid) for i in self.out_indices)
+        if dense:
+            if surgery:
+                tokens = run_last_block(blocks[-1], x, self.dense_mode, grid, mask)
+            else:
+                tokens = last
+            tokens = self.visual.ln_post(tokens) @ self.visual.proj
+            out["dense"] = self._to_map(tokens, grid, valid)
+        if pooled:
+            out["pooled"] = self._pool(last, valid)
+        return out
+
+    def _block(self, block: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+        if self.visual.transformer.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint_activations(block, x, None, None, mask, use_reentrant=False)
+        return block(x, attn_mask=mask)
+
+    def _embed(
+        self, x: Tensor, image_sizes: ImageSizes | None
+    ) -> tuple[Tensor, tuple[int, int], Tensor | None]:
+        """Tokens (B, 1 + h * w, C), the grid (h, w), and which cells are valid (B, h * w)."""
+        patch_h, patch_w = self.visual.patch_size
+        sizes = [tuple(x.shape[-2:])] * len(x) if image_sizes is None else image_sizes
+        if len(sizes) != len(x):
+            raise ValueError(f"{len(sizes)} image sizes for a batch of {len(x)}")
+        grids = [(-(-int(h) // patch_h), -(-int(w) // patch_w)) for h, w in sizes]
+        grid = (max(g[0] for g in grids), max(g[1] for g in grids))
+        x = _fit(x, sizes, (grid[0] * patch_h, grid[1] * patch_w))
+        x = self.visual.conv1(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.visual.class_embedding.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+        positions = {g: self._positions(g, grid).to(x.dtype) for g in set(grids)}
+        if len(positions) == 1:
+            x = x + positions[grids[0]]
+        else:
+            x = x + torch.stack([positions[g] for g in grids])
+        x = self.visual.ln_pre(self.visual.patch_dropout(x))
+        if len(positions) == 1:
+            return x, grid, None
+        valid = x.new_zeros((len(x), *grid), dtype=torch.bool)
+        for cells, (h, w) in zip(valid, grids, strict=True):
+            cells[:h, :w] = True
+        return x, grid, valid.flatten(1)
+
+    def _positions(self, own: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+        """Positions (1 + h * w, C) of an image's own grid, laid out in the batch's grid."""
+        embedding = self.visual.positional_embedding
+        native = tuple(self.visual.grid_size)
+        if own == grid == native:
+            return embedding
+        cells = embedding[1:].T.reshape(1, -1, *native)
+        if own != native:
+            cells = F.interpolate(
+                cells.float(), size=own, mode="bicubic", antialias=True, align_corners=False
+            )
+        cells = F.pad(cells[0], (0, grid[1] - own[1], 0, grid[0] - own[0]))
+        return torch.cat([embedding[:1], cells.flatten(1).T.to(embedding.dtype)])
+
+    def _attention_mask(self, valid: Tensor, x: Tensor) -> Tensor:
+        """Additive mask (B * heads, N, N), minus infinity where a key is padding."""
+        heads = self.insertion_points()[0].attn.num_heads
+        keys = F.pad(valid, (1, 0), value=True)
+        mask = torch.zeros(keys.shape, dtype=x.dtype, device=x.device)
+        mask = mask.masked_fill(~keys, float("-inf"))[:, None, None, :]
+        tokens = keys.shape[1]
+        return mask.expand(-1, heads, tokens, -1).reshape(-1, tokens, tokens)
+
+    def _pool(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """Pooled embedding (B, D) as open_clip pools, over valid tokens only."""
+        visual = self.visual
+        if not visual.final_ln_after_pool:
+            x = visual.ln_post(x)
+        if visual.pool_type == "tok":
+            pooled = x[:, 0]
+        elif valid is None:
+            pooled = x[:, 1:].mean(dim=1)
+        else:
+            cells = valid[..., None].to(x.dtype)
+            pooled = (x[:, 1:] * cells).sum(1) / cells.sum(1)
+        if visual.final_ln_after_pool:
+            pooled = visual.ln_post(pooled)
+        return pooled @ visual.proj
+
+    @staticmethod
+    def _to_map(tokens: Tensor, grid: tuple[int, int], valid: Tensor | None) -> Tensor:
+        """Patch tokens (B, 1 + h * w, C) as a map (B, C, h, w), zero where there is padding."""
+        cells = tokens[:, 1:]
+        if valid is not None:
+            cells = cells * valid[..., None].to(cells.dtype)
+        return cells.transpose(1, 2).reshape(len(cells), -1, *grid).contiguous()
+
+
+def _supported(visual: nn.Module, arch: str) -> VisionTransformer:
+    """Returns the tower if this backbone can run it, and refuses it by name otherwise."""
+    if not isinstance(visual, VisionTransformer):
+        raise ValueError(
+            f"architecture {arch!r} has a {type(visual).__name__} image tower; CLIPViT runs "
+            "open_clip's VisionTransformer only (no timm towers such as SigLIP or EVA, no "
+            "ModifiedResNet): choose a ViT such as ViT-B-16"
+        )
+    if visual.attn_pool is not None or visual.pool_type not in ("tok", "avg"):
+        raise ValueError(
+            f"architecture {arch!r} uses attentional pooling (as CoCa does), which CLIPViT does not "
+            "support: choose one that pools by class token or average"
+        )
+    for block in visual.transformer.resblocks:
+        if type(block) is not ResidualAttentionBlock:
+            raise ValueError(
+                f"architecture {arch!r} is built of {type(block).__name__}, which CLIPViT does not "
+                "support: choose one with open_clip's default block"
+            )
+    if not getattr(visual.transformer, "batch_first", True):
+        raise ValueError(f"architecture {arch!r} is not batch_first, which CLIPViT needs")
+    return visual
+
+
+def _resolve_indices(indices: Sequence[int], blocks: int) -> tuple[int, ...]:
+    resolved = tuple(i + blocks if i < 0 else i for i in indices)
+    for given, index in zip(indices, resolved, strict=True):
+        if not 0 <= index < blocks:
+            raise ValueError(f"out_indices: block {given} does not exist; the tower has {blocks}")
+    return resolved
+
+
+def _preprocessing(visual: VisionTransformer) -> dict[str, Any]:
+    config = getattr(visual, "preprocess_cfg", {})
+    return dict(
+        size=tuple(visual.image_size),
+        mean=tuple(config.get("mean", (0.48145466, 0.4578275, 0.40821073))),
+        std=tuple(config.get("std", (0.26862954, 0.26130258, 0.27577711))),
+        interpolation=config.get("interpolation", "bicubic"),
+    )
+
+
+def _fit(x: Tensor, sizes: ImageSizes, target: tuple[int, int]) -> Tensor:
+    """Crops or zero pads images to ``target`` and zeroes what is outside each image's own size."""
+    height, width = x.shape[-2:]
+    if any(int(h) > height or int(w) > width for h, w in sizes):
+        raise ValueError(f"an image size of {list(sizes)} exceeds the batch's ({height}, {width})")
+    x = x[..., : target[0], : target[1]]
+    x = F.pad(x, (0, target[1] - x.shape[-1], 0, target[0] - x.shape[-2]))
+    if all((int(h), int(w)) == (height, width) for h, w in sizes):
+        return x
+    rows = torch.arange(target[0], device=x.device)
+    columns = torch.arange(target[1], device=x.device)
+    own = torch.tensor([[int(h), int(w)] for h, w in sizes], device=x.device)
+    inside = (rows < own[:, :1])[:, None, :, None] & (columns < own[:, 1:])[:, None, None, :]
+    return x * inside.to(x.dtype)

@@ -1,0 +1,152 @@
+"""Last-block variants for dense embeddings: one table of switches.
+
+CLIP's last block mixes the patch tokens for the sake of the pooled embedding, which blurs where
+things are. Training-free methods change that block alone: its attention form, its residual, its
+feed-forward network. All of them are rows of :data:`DENSE_MODES`, run by :func:`run_last_block` on
+the frozen block's own weights.
+
+Sources: MaskCLIP (arXiv 2112.01071), SCLIP (2312.01597), NACLIP (2404.08181), ClearCLIP
+(2407.12442).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from react_mm.models.layers.gated_attention import run_gate
+from react_mm.suggestions import near_matches
+
+GAUSSIAN_STD = 5.0
+"""Standard deviation, in patches, of the neighbourhood term of ``kk+gauss`` (NACLIP)."""
+
+
+@dataclass(frozen=True)
+class LastBlock:
+    """One row of switches.
+
+    Attributes:
+        attention: ``qk`` (the block's own), ``identity`` (each token keeps its value), or a sum of
+            softmaxed self-similarities: ``qq``, ``kk``, ``qq+kk``; ``kk+gauss`` favours near keys.
+        residual: Whether the tokens that enter the block are added to the attention's output.
+        ffn: Whether the block's feed-forward network (with its residual) is run.
+    """
+
+    attention: str
+    residual: bool
+    ffn: bool
+
+
+DENSE_MODES: dict[str, LastBlock] = {
+    "vanilla": LastBlock("qk", residual=True, ffn=True),
+    "maskclip": LastBlock("identity", residual=True, ffn=True),
+    "sclip": LastBlock("qq+kk", residual=True, ffn=True),
+    "naclip": LastBlock("kk+gauss", residual=False, ffn=False),
+    "clearclip": LastBlock("qq", residual=False, ffn=False),
+}
+
+
+def check_dense_mode(mode: str) -> str:
+    """Returns ``mode``.
+
+    Raises:
+        ValueError: If it is no row of the table (near matches are named).
+    """
+    if mode not in DENSE_MODES:
+        raise ValueError(
+            f"unknown dense_mode {mode!r}{near_matches(mode, DENSE_MODES)}; "
+            f"known: {', '.join(DENSE_MODES)}"
+        )
+    return mode
+
+
+def gaussian_neighbourhood(grid: tuple[int, int], like: Tensor) -> Tensor:
+    """Additive attention logits that favour near patches (NACLIP), peak 1.
+
+    Args:
+        grid: Patch rows and columns (h, w).
+        like: Gives dtype and device.
+
+    Returns:
+        Float (1 + h * w, 1 + h * w); zero in the row and the column of the class token.
+    """
+    rows, columns = torch.meshgrid(
+        torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij"
+    )
+    places = torch.stack([rows.flatten(), columns.flatten()], dim=1).to(like)
+    distance = (places[:, None] - places[None]).square().sum(-1)
+    return F.pad(torch.exp(-distance / (2 * GAUSSIAN_STD**2)), (1, 0, 1, 0))
+
+
+def _heads_first(x: Tensor, heads: int) -> Tensor:
+    """(B, N, C) to (B * heads, N, C / heads), the layout of MultiheadAttention's masks."""
+    batch, tokens, width = x.shape
+    return x.reshape(batch, tokens, heads, width // heads).transpose(1, 2).flatten(0, 1)
+
+
+def attend(
+    attn: nn.MultiheadAttention,
+    x: Tensor,
+    form: str,
+    grid: tuple[int, int],
+    attn_mask: Tensor | None = None,
+) -> Tensor:
+    """Attention of one of the surgical forms, on a frozen attention's weights.
+
+    Args:
+        attn: The block's attention, ``batch_first``.
+        x: Normalised tokens (B, 1 + h * w, C), class token first.
+        form: See :class:`LastBlock`; not ``qk``.
+        grid: Patch rows and columns (h, w).
+        attn_mask: Additive mask (B * heads, N, N) that hides padded keys, or None.
+
+    Returns:
+        Tokens (B, N, C) after the output projection.
+    """
+    q, k, v = F.linear(x, attn.in_proj_weight, attn.in_proj_bias).chunk(3, dim=-1)
+    if form == "identity":
+        return attn.out_proj(v)
+    batch, tokens, width = x.shape
+    q, k, v = (_heads_first(part, attn.num_heads) for part in (q, k, v))
+    mixed = torch.zeros_like(v)
+    for term in [t for t in form.split("+") if t != "gauss"]:
+        keys = {"qq": q, "kk": k}[term]
+        logits = keys @ keys.transpose(1, 2) * keys.shape[-1] ** -0.5
+        if form.endswith("+gauss"):
+            logits = logits + gaussian_neighbourhood(grid, logits)
+        if attn_mask is not None:
+            logits = logits + attn_mask.to(logits.dtype)
+        mixed = mixed + logits.softmax(dim=-1) @ v
+    mixed = mixed.reshape(batch, attn.num_heads, tokens, -1).transpose(1, 2)
+    return attn.out_proj(mixed.reshape(batch, tokens, width))
+
+
+def run_last_block(
+    block: nn.Module,
+    x: Tensor,
+    mode: str,
+    grid: tuple[int, int],
+    attn_mask: Tensor | None = None,
+) -> Tensor:
+    """Runs a tower's last block with the switches of a dense mode.
+
+    A gated block in front of it is run as usual, on all tokens.
+
+    Args:
+        block: open_clip's ``ResidualAttentionBlock``.
+        x: Tokens (B, 1 + h * w, C) that enter the block.
+        mode: A key of :data:`DENSE_MODES`.
+        grid: Patch rows and columns (h, w).
+        attn_mask: Additive mask (B * heads, N, N) that hides padded keys, or None.
+
+    Returns:
+        Tokens (B, 1 + h * w, C).
+    """
+    switches = DENSE_MODES[check_dense_mode(mode)]
+    if switches == DENSE_MODES["vanilla"]:
+        return block(x, attn_mask=attn_mask)
+    x = run_gate(block, x, attn_mask)
+    mixed = block.ls_1(attend(block.attn, block.ln_1(x), switches.attention, grid, attn_mask))
+    x = x + mixed if switches.residual else mixed
+    return x + block.ls_2(block.mlp(block.ln_2(x))) if switches.ffn else x
