@@ -3,9 +3,12 @@
 Weights are loaded with safetensors or ``weights_only=True`` alone, never through TorchScript.
 """
 
+import contextlib
 import copy
 import hashlib
 import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import open_clip
@@ -41,7 +44,9 @@ def resolve_architecture(arch: str) -> str:
     if arch in open_clip.list_models():
         return arch
     known = [*open_clip.list_models(), *PACKAGED_ARCHITECTURES]
-    raise ValueError(f"unknown architecture {arch!r}{near_matches(arch, known)}; or give a .json file")
+    raise ValueError(
+        f"unknown architecture {arch!r}{near_matches(arch, known)}; or give a .json file"
+    )
 
 
 def _register_json(path: Path) -> str:
@@ -95,6 +100,17 @@ def resolve_weights(arch: str, pretrained: str | None, checkpoint: str | None) -
     return None
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
 def load_open_clip(
     arch: str, pretrained: str | None = None, checkpoint: str | None = None
 ) -> CLIP | CustomTextCLIP:
@@ -117,9 +133,9 @@ def load_open_clip(
     if path is None and pretrained and torch.get_default_device().type != "meta":
         model = open_clip.create_model(name, pretrained=pretrained, weights_only=True)
     else:
-        # open_clip warns "no pretrained weights"; we load them below, checked key by key.
         device = torch.get_default_device()
-        model = open_clip.create_model(name, pretrained=None, device=device)
+        with _quiet():  # open_clip warns "no pretrained weights"; they are loaded below, checked
+            model = open_clip.create_model(name, load_weights=False, device=device)
         if path is not None and device.type != "meta":
             state = strip_prefixes(load_state(path))
             for key in ("input_resolution", "context_length", "vocab_size"):

@@ -40,6 +40,10 @@ class ClassEmbedder:
         self.batch_size = batch_size
         self._cache: dict[str, Tensor] = {}
 
+    def forget(self) -> None:
+        """Drops the stored embeddings: the text tower has changed."""
+        self._cache.clear()
+
     @torch.no_grad()
     def embed_names(self, names: Sequence[str]) -> Tensor:
         """Embeds names.
@@ -56,7 +60,9 @@ class ClassEmbedder:
                 self.text_tower = MODELS.build(dict(self.text_tower)).eval()
             texts = [render(template, name) for name in new for template in self.templates]
             chunks = [
-                F.normalize(self.text_tower.encode_text(texts[i : i + self.batch_size]).float(), dim=-1)
+                F.normalize(
+                    self.text_tower.encode_text(texts[i : i + self.batch_size]).float(), dim=-1
+                )
                 for i in range(0, len(texts), self.batch_size)
             ]
             per_name = torch.cat(chunks).reshape(len(new), len(self.templates), -1).mean(1).cpu()

@@ -32,7 +32,9 @@ class CLIPText(BaseModule):
         super().__init__()
         self.arch = arch
         model = load_open_clip(arch, pretrained, checkpoint)
-        self.initial_logit_scale = float(model.logit_scale) if not model.logit_scale.is_meta else 0.0
+        self.initial_logit_scale = (
+            0.0 if model.logit_scale.is_meta else float(model.logit_scale.detach())
+        )
         for name in ("visual", "logit_scale", "logit_bias"):
             if hasattr(model, name):
                 delattr(model, name)

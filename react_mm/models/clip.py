@@ -1,0 +1,316 @@
+"""Two towers as an mmengine model: what customization trains and every evaluation asks."""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from mmengine.model import BaseDataPreprocessor, BaseModel
+from torch import Tensor, nn
+
+from react_mm.checkpoints import content_hash, read_card
+from react_mm.models.customization import (
+    TEXT_FROZEN,
+    apply_delta,
+    check_method,
+    customize,
+    image_base_hash,
+)
+from react_mm.models.layers.gated_attention import gated_blocks
+from react_mm.models.losses import teacher_loss
+from react_mm.models.open_vocabulary import ClassEmbedder, OpenVocabulary
+from react_mm.registry import MODELS
+
+PAIR, GENERAL = 0, 1  # values of `role` in a batch
+MAX_LOGIT_SCALE = math.log(100)  # CLIP's clamp, kept by REACT's trainer
+
+
+@MODELS.register_module()
+class PairDataPreprocessor(BaseDataPreprocessor):
+    """Moves a batch to the device and turns uint8 images into normalised floats there.
+
+    Args:
+        mean: Per-channel mean, RGB, images scaled to 0..1.
+        std: Per-channel standard deviation.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Normalises ``data['inputs']``, uint8 (B, 3, H, W), to float32; the rest passes."""
+        data = dict(self.cast_data(data))
+        if data["inputs"].dtype == torch.uint8:
+            data["inputs"] = (data["inputs"].float() / 255 - self.mean) / self.std
+        return data
+
+
+@MODELS.register_module()
+class CLIP(OpenVocabulary, BaseModel):
+    """CLIP-like model: image tower, text tower, customization method, losses.
+
+    Args:
+        image_tower: Config of an image tower (``react_mm.CLIPViT``, ``react_mm.LiteImageTower``).
+        text_tower: Config of a text tower (``react_mm.CLIPText``, ``react_mm.LiteText``).
+        method: A key of :data:`react_mm.models.customization.METHODS`.
+        method_options: Options of the method (``blocks``, ``mlp_ratio``, ``train_logit_scale``).
+        delta: A stored customization to put on the image tower (evaluation of a customized model).
+        gate_scale: Gate scale s in [0, 1] at inference; None: the delta's card, else 1.
+        loss: Config of the contrastive loss.
+        teacher_weight: Weight of the frozen-teacher term on images of role 1 (general images of the
+            pool), ``weight * (1 - cosine)``.
+        templates: Prompt templates of the zero-shot classifier.
+        data_preprocessor: Defaults to :class:`PairDataPreprocessor` with the tower's mean and std.
+    """
+
+    def __init__(
+        self,
+        image_tower: dict,
+        text_tower: dict,
+        method: str = "none",
+        method_options: dict[str, Any] | None = None,
+        delta: str | None = None,
+        gate_scale: float | None = None,
+        loss: dict | None = None,
+        teacher_weight: float = 0.0,
+        templates: str | Sequence[str] = "photo",
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        check_method(method)
+        if delta is not None and method not in ("none",):
+            raise ValueError(f"method {method!r} starts from the base; it cannot continue a delta")
+        image = MODELS.build(dict(image_tower))
+        super().__init__(
+            data_preprocessor
+            or dict(
+                type="react_mm.PairDataPreprocessor",
+                mean=image.preprocess["mean"],
+                std=image.preprocess["std"],
+            )
+        )
+        self.architecture = {"image": _plain(image_tower), "text": _plain(text_tower)}
+        self.image_tower = image
+        card = read_card(delta) if delta else {"method": "none"}
+        if card["method"] not in TEXT_FROZEN:
+            text_tower = {**text_tower, "delta": delta}
+        self.text_tower = MODELS.build(dict(text_tower))
+        scale = card.get("logit_scale", self.text_tower.initial_logit_scale)
+        self.logit_scale = nn.Parameter(torch.tensor(scale))
+        self.method, self.method_options = method, dict(method_options or {})
+        self.init_vocabulary(ClassEmbedder(self.text_tower, templates), image.embed_dim)
+        self.contrastive = MODELS.build(loss or dict(type="react_mm.InfoNCE"))
+        self.teacher_weight = teacher_weight
+        self.base_hash = image_base_hash(image) if method != "none" else None
+        if delta is not None:
+            apply_delta(image, delta, gate_scale)
+        self.trainable_names = customize(self, method, self.method_options)
+        self._text_cache: Tensor | None = None
+        # The frozen teacher of gated-image is the tower itself with closed gates.
+        self._teacher: list[nn.Module] = []
+        if teacher_weight and method not in ("gated-image", "none"):
+            self._teacher = [copy.deepcopy(image).requires_grad_(False).eval()]
+        image.frozen = method in ("none", "locked-image")
+        if method != "none":
+            count = sum(p.numel() for p in self.parameters() if p.requires_grad)
+            print_log(
+                f"customization {method}: {count:,} trainable parameters in "
+                f"{len(self.trainable_names)} tensors; text tower "
+                f"{'frozen' if self.text_frozen else 'trained'}",
+                logger="current",
+            )
+
+    @property
+    def text_frozen(self) -> bool:
+        """Whether captions may be embedded once and cached."""
+        return self.method in TEXT_FROZEN
+
+    def init_weights(self) -> None:
+        """Does nothing: mmengine's recursion would re-initialise loaded trunks."""
+
+    def train(self, mode: bool = True) -> "CLIP":
+        """Frozen towers stay in eval mode."""
+        super().train(mode)
+        if self.text_frozen:
+            self.text_tower.eval()
+        return self
+
+    def set_text_cache(self, embeddings: Tensor) -> None:
+        """Uses stored caption embeddings, float32 (captions, D) normalised, by ``caption_id``.
+
+        Raises:
+            RuntimeError: If the text tower trains.
+        """
+        if not self.text_frozen:
+            raise RuntimeError(f"method {self.method!r} trains the text tower: nothing to cache")
+        self._text_cache = embeddings
+
+    def set_vocabulary(self, names: Any, synonyms: Any = None) -> None:
+        """See :meth:`OpenVocabulary.set_vocabulary`; a text tower in training is asked anew."""
+        if not self.text_frozen:
+            self.class_embedder.forget()
+        super().set_vocabulary(names, synonyms)
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """float (B, 3, H, W) normalised by mean and std -> float (B, D), not L2-normalised."""
+        return self.image_tower.encode_image(images)
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """N strings -> float (N, D), not L2-normalised."""
+        return self.text_tower.encode_text(texts)
+
+    def set_gate_scale(self, scale: float) -> None:
+        """Gate scale s in [0, 1]: 0 is the base, 1 the customized model."""
+        self.image_tower.set_gate_scale(scale)
+
+    def forward(self, inputs: Tensor, mode: str = "tensor", **batch: Any) -> Any:
+        """mmengine's entry; see :meth:`loss` and :meth:`predict`; ``tensor`` embeds images.
+
+        Args:
+            inputs: float (B, 3, H, W), normalised.
+            mode: ``loss``, ``predict`` or ``tensor``.
+            **batch: The other fields of the collated batch.
+        """
+        if mode == "loss":
+            return self.loss(inputs, **batch)
+        if mode == "predict":
+            return self.predict(inputs, **batch)
+        return self.encode_image(inputs)
+
+    def loss(self, inputs: Tensor, **batch: Any) -> dict[str, Tensor]:
+        """InfoNCE on the pairs (role 0) and the frozen teacher on the general images (role 1).
+
+        Args:
+            inputs: float (B, 3, H, W), normalised.
+            **batch: ``role`` int64 (B,) (absent: all pairs); ``caption`` list of B strings, or
+                ``caption_id`` int64 (B,) when a text cache is set.
+        """
+        with torch.no_grad():
+            self.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+        role = batch.get("role")
+        pairs = (
+            torch.ones(len(inputs), dtype=torch.bool, device=inputs.device)
+            if role is None
+            else role == PAIR
+        )
+        embedded = self.encode_image(inputs)
+        image = F.normalize(embedded[pairs].float(), dim=-1)
+        losses = {
+            "loss_contrastive": self.contrastive(
+                image, self._pair_texts(pairs, batch), self.logit_scale.exp()
+            )
+        }
+        if self.teacher_weight:
+            general = inputs[~pairs]
+            with torch.no_grad():
+                teacher = self._teach(general) if len(general) else embedded[~pairs]
+            losses["loss_teacher"] = self.teacher_weight * teacher_loss(
+                embedded[~pairs].float(), teacher.float()
+            )
+        losses["temperature"] = 1 / self.logit_scale.detach().exp()
+        gates = gated_blocks(self.image_tower)
+        if gates:
+            opened = torch.cat([torch.cat([g.alpha_attn, g.alpha_dense]) for g in gates])
+            losses["gate_mean"] = opened.detach().tanh().abs().mean()
+        return losses
+
+    def _pair_texts(self, pairs: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        if self._text_cache is not None:
+            rows = batch["caption_id"][pairs]
+            text = self._text_cache[rows.cpu()].to(pairs.device)
+            return text.float()
+        captions = [c for c, keep in zip(batch["caption"], pairs.tolist(), strict=True) if keep]
+        return F.normalize(self.encode_text(captions).float(), dim=-1)
+
+    def _teach(self, images: Tensor) -> Tensor:
+        if self._teacher:
+            return self._teacher[0].to(images.device).encode_image(images)
+        scale = self.image_tower.gate_scale
+        try:
+            self.image_tower.set_gate_scale(0.0)
+            return self.image_tower.encode_image(images)
+        finally:
+            self.image_tower.set_gate_scale(scale)
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, **batch: Any) -> list[dict[str, Any]]:
+        """Embeds images and, when a vocabulary is set, scores its classes.
+
+        Returns:
+            One dict per image: ``image_embedding`` float (D,) L2-normalised; ``scores`` float (C,),
+            logits that softmax turns into probabilities; ``text_embedding`` float (T, D) when the
+            batch has ``captions`` (T texts joined by newlines); and ``key``, ``label``, ``captions``
+            as they came.
+        """
+        image = F.normalize(self.encode_image(inputs).float(), dim=-1)
+        scores = None
+        if self.vocabulary is not None:
+            scores = self.logit_scale.exp() * self.class_similarity(image)
+        results = []
+        for row in range(len(image)):
+            result: dict[str, Any] = {"image_embedding": image[row].cpu()}
+            if scores is not None:
+                result["scores"] = scores[row].cpu()
+            for key in ("key", "label", "captions"):
+                if key in batch:
+                    result[key] = batch[key][row]
+            if "captions" in batch:
+                texts = self.encode_text(batch["captions"][row].split("\n"))
+                result["text_embedding"] = F.normalize(texts.float(), dim=-1).cpu()
+            results.append(result)
+        return results
+
+    def identity(self) -> dict[str, Any]:
+        """What an embedding of this model is: two encoders with equal identities are one.
+
+        Returns:
+            ``architecture``, ``weights_hash``, ``preprocessing``, ``normalisation``, ``dimension``.
+        """
+        state = {f"image.{k}": v for k, v in self.image_tower.state_dict().items()}
+        state |= {f"text.{k}": v for k, v in self.text_tower.state_dict().items()}
+        scales = [gate.gate_scale for gate in gated_blocks(self.image_tower)]
+        state["gate_scale"] = torch.tensor(scales)
+        return {
+            "architecture": self.architecture["image"].get("arch", type(self.image_tower).__name__),
+            "weights_hash": content_hash(state),
+            "preprocessing": _plain(self.image_tower.preprocess),
+            "normalisation": "l2",
+            "dimension": self.image_tower.embed_dim,
+        }
+
+    def delta_state(self) -> dict[str, Tensor]:
+        """What training changed, under the towers' own (open_clip's) key names."""
+        return {_own_key(n): p.detach() for n, p in self.named_parameters() if p.requires_grad}
+
+    def delta_card(self) -> dict[str, Any]:
+        """Card of :meth:`delta_state`: base, method, options, trained parameters."""
+        image = [_own_key(n) for n in self.trainable_names if n.startswith("image_tower.")]
+        return {
+            "base": {"architecture": self.architecture, "image_hash": self.base_hash},
+            "method": self.method,
+            "method_options": {
+                k: v for k, v in self.method_options.items() if k != "train_logit_scale"
+            },
+            "image_tensors": image,
+            "trainable_parameters": sum(p.numel() for p in self.parameters() if p.requires_grad),
+            "gate_scale": 1.0,
+            "logit_scale": float(self.logit_scale),
+        }
+
+
+def _own_key(name: str) -> str:
+    """A parameter name of CLIP -> the name inside the tower's own state dict."""
+    return name.removeprefix("image_tower.").removeprefix("text_tower.model.")
+
+
+def _plain(value: Any) -> Any:
+    """A config value as plain JSON types."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
