@@ -1,0 +1,17 @@
+"""Datasets and transforms, registered in the scope ``react_mm``."""
+
+from react_mm.datasets.pairs import PairDataset
+from react_mm.datasets.transforms import (
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    ResizeCenterCrop,
+    TimmAugment,
+)
+
+__all__ = [
+    "PairDataset",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "ResizeCenterCrop",
+    "TimmAugment",
+]

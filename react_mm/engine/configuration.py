@@ -1,0 +1,169 @@
+"""Reads a config with command-line options, and refuses keys that nothing would read."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+
+from react_mm.engine.config_arguments import RUNNER_KEYS, accepted_arguments
+from react_mm.suggestions import near_matches
+
+ALSO_TOP_LEVEL = frozenset(
+    "default_scope custom_imports work_dir load_from resume launcher log_level fp16 "
+    "activation_checkpointing efficient_conv_bn_eval compile auto_scale_lr tta_model tta_pipeline "
+    "model_wrapper_cfg find_unused_parameters class_groups train_pipeline test_pipeline".split()
+)
+
+
+class ConfigKeyError(KeyError):
+    """A key of a config or of the command line that does not exist."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Reads a config file, applies options, and checks every key.
+
+    Args:
+        path: Config file.
+        options: ``{'a.b.0.c': value}`` as from ``--cfg-options``. A top-level variable of the config
+            that other values were made from (``retrieved = 'work_dirs/...'``) is changed in those
+            values, too; plain mmengine would change the variable without effect.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ConfigKeyError: If a key does not exist; the message gives near matches.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"config {path} does not exist")
+    config = Config.fromfile(str(path))
+    options = dict(options or {})
+    _check_options(config, options)
+    for name in [name for name in options if _is_variable(config, name)]:
+        _change_variable(config, name, options.pop(name))
+    config.merge_from_dict(options)
+    check_config(config)
+    return config
+
+
+def check_config(config: Config) -> None:
+    """Checks the top-level keys, the arguments of what is built, and the batch of the sampler.
+
+    Raises:
+        ConfigKeyError: If a key does not exist.
+        ValueError: If ``batch_size`` is not what the sampler's roles add up to.
+    """
+    _check_top_level(config)
+    for where, node in _walk(config._cfg_dict, ""):
+        _check_arguments(where, node)
+    loader = config.get("train_dataloader") or {}
+    sampler = loader.get("sampler") or {}
+    wanted = [sampler.get(k) for k in ("pairs_per_batch", "general_per_batch")]
+    if any(w is not None for w in wanted) and sum(w or 0 for w in wanted) != loader.get("batch_size"):
+        raise ValueError(
+            f"train_dataloader.batch_size is {loader.get('batch_size')}, but its sampler's "
+            f"pairs_per_batch + general_per_batch are {sum(w or 0 for w in wanted)}: make them equal"
+        )
+
+
+def _check_options(config: Config, options: Mapping[str, Any]) -> None:
+    for dotted in options:
+        node, walked = config._cfg_dict, []
+        for part in dotted.split("."):
+            node = _step(node, part, dotted, walked)
+            walked.append(part)
+
+
+def _step(node: Any, part: str, dotted: str, walked: list[str]) -> Any:
+    place = ".".join(walked) or "the config"
+    if isinstance(node, (list, tuple)):
+        if not part.isdigit() or int(part) >= len(node):
+            raise ConfigKeyError(f"--cfg-options {dotted}: {place} is a list of {len(node)} entries")
+        return node[int(part)]
+    if not isinstance(node, Mapping):
+        raise ConfigKeyError(
+            f"--cfg-options {dotted}: {place} is the value {node!r} and has no {part!r} in it"
+        )
+    if part in node:
+        return node[part]
+    known = set(node)
+    if not walked:
+        known |= RUNNER_KEYS | ALSO_TOP_LEVEL
+    else:
+        known |= accepted_arguments(node, ".".join(walked)) or set()
+    if part not in known:
+        raise ConfigKeyError(
+            f"--cfg-options {dotted}: {place} has no key {part!r}{near_matches(part, known)}"
+        )
+    return ConfigDict()
+
+
+def _is_variable(config: Config, name: str) -> bool:
+    return name in config and name not in RUNNER_KEYS | ALSO_TOP_LEVEL
+
+
+def _change_variable(config: Config, name: str, value: Any) -> None:
+    old, places = config[name], []
+    if isinstance(old, str) and len(old) > 1:
+        for where, node in _containers(config._cfg_dict, ""):
+            for key, item in list(node.items() if isinstance(node, Mapping) else enumerate(node)):
+                if isinstance(item, str) and (where or key != name) and _starts(item, old):
+                    node[key] = str(value) + item[len(old) :]
+                    places.append(f"{where}.{key}".lstrip("."))
+    if not places:
+        raise ConfigKeyError(
+            f"--cfg-options {name}: it is a variable of the config file, used when the file was "
+            "read; changing it now has no effect. Set the key made from it"
+        )
+    config[name] = value
+    print_log(f"{name} = {value!r} in {', '.join(places)}", logger="current")
+
+
+def _starts(text: str, prefix: str) -> bool:
+    return text == prefix or text.startswith(prefix.rstrip("/") + "/")
+
+
+def _containers(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, (Mapping, list)):
+        yield where, node
+        for key, item in node.items() if isinstance(node, Mapping) else enumerate(node):
+            yield from _containers(item, f"{where}.{key}".lstrip("."))
+
+
+def _walk(node: Any, where: str) -> Iterator[tuple[str, Mapping]]:
+    for path, container in _containers(node, where):
+        if isinstance(container, Mapping) and path:
+            yield path, container
+
+
+def _check_top_level(config: Config) -> None:
+    """A name in the file itself that is no key and that nothing in the text uses is a mistake."""
+    known = RUNNER_KEYS | ALSO_TOP_LEVEL
+    text = config.text or ""
+    own = Path(config.filename).read_text(encoding="utf-8") if config.filename else ""
+    for name in config:
+        if name in known or not re.search(rf"^{re.escape(name)}\s*=", own, re.MULTILINE):
+            continue
+        uses = len(re.findall(rf"\b{re.escape(name)}\b", text))
+        assigned = len(re.findall(rf"^{re.escape(name)}\s*=(?!=)", text, re.MULTILINE))
+        if uses <= assigned:
+            raise ConfigKeyError(
+                f"config {config.filename}: nothing reads the key {name!r}{near_matches(name, known)}"
+            )
+
+
+def _check_arguments(where: str, node: Mapping) -> None:
+    accepted = accepted_arguments(node, where)
+    if accepted is None:
+        return
+    for key in node:
+        if key not in accepted:
+            what = node.get("type", where)
+            raise ConfigKeyError(
+                f"config key {where}.{key} does not exist: {getattr(what, '__name__', what)} has no "
+                f"argument {key!r}{near_matches(str(key), accepted)}"
+            )
