@@ -15,9 +15,9 @@ from react_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 class CustomizationOptimConstructor:
     """Weight decay on matrices only; the gates in a group of their own.
 
-    REACT's trainer decays parameters of two or more dimensions and no others (facts A2). Gates start
-    at zero and nothing behind them has a gradient until they open, so on small data they need a
-    learning rate of their own (``gate_lr``).
+    REACT's trainer decays parameters of two or more dimensions and no others (facts A2). Gates
+    start at zero and nothing behind them has a gradient until they open, so on small data they need
+    a learning rate of their own (``gate_lr``).
 
     Args:
         optim_wrapper_cfg: ``dict(type=..., optimizer=dict(type='AdamW', lr=..., ...))``.

@@ -87,11 +87,11 @@ class CLIP(OpenVocabulary, BaseModel):
         image = MODELS.build(dict(image_tower))
         super().__init__(
             data_preprocessor
-            or dict(
-                type="react_mm.PairDataPreprocessor",
-                mean=image.preprocess["mean"],
-                std=image.preprocess["std"],
-            )
+            or {
+                "type": "react_mm.PairDataPreprocessor",
+                "mean": image.preprocess["mean"],
+                "std": image.preprocess["std"],
+            }
         )
         self.architecture = {"image": _plain(image_tower), "text": _plain(text_tower)}
         self.image_tower = image
@@ -103,7 +103,7 @@ class CLIP(OpenVocabulary, BaseModel):
         self.logit_scale = nn.Parameter(torch.tensor(scale))
         self.method, self.method_options = method, dict(method_options or {})
         self.init_vocabulary(ClassEmbedder(self.text_tower, templates), image.embed_dim)
-        self.contrastive = MODELS.build(loss or dict(type="react_mm.InfoNCE"))
+        self.contrastive = MODELS.build(loss or {"type": "react_mm.InfoNCE"})
         self.teacher_weight = teacher_weight
         self.base_hash = image_base_hash(image) if method != "none" else None
         if delta is not None:
@@ -243,7 +243,7 @@ class CLIP(OpenVocabulary, BaseModel):
         Returns:
             One dict per image: ``image_embedding`` float (D,) L2-normalised; ``scores`` float (C,),
             logits that softmax turns into probabilities; ``text_embedding`` float (T, D) when the
-            batch has ``captions`` (T texts joined by newlines); and ``key``, ``label``, ``captions``
+            batch has ``captions`` (T texts joined by newlines); ``key``, ``label`` and ``captions``
             as they came.
         """
         image = F.normalize(self.encode_image(inputs).float(), dim=-1)
