@@ -7,7 +7,7 @@ when mmcv was installed without its compiled extension (see :mod:`react_mm.ops.m
 
 from react_mm.ops import install_mmcv_finder
 
-__version__ = '0.1.0'
-__all__ = ['__version__']
+__version__ = "0.1.0"
+__all__ = ["__version__"]
 
 install_mmcv_finder()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-EXTENSION_NAME = 'mmcv._ext'
+EXTENSION_NAME = "mmcv._ext"
 
 
 class MmcvExtensionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -32,7 +32,7 @@ class MmcvExtensionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """
         if fullname != EXTENSION_NAME:
             return None
-        return importlib.machinery.ModuleSpec(fullname, self, origin='react_mm.ops.mmcv_ext')
+        return importlib.machinery.ModuleSpec(fullname, self, origin="react_mm.ops.mmcv_ext")
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         """Leaves the creation of the module object to the import system."""
@@ -54,4 +54,4 @@ def install_mmcv_finder() -> None:
         sys.meta_path.append(MmcvExtensionFinder())
 
 
-__all__ = ['EXTENSION_NAME', 'MmcvExtensionFinder', 'install_mmcv_finder']
+__all__ = ["EXTENSION_NAME", "MmcvExtensionFinder", "install_mmcv_finder"]

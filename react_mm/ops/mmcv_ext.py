@@ -14,11 +14,11 @@ import torchvision
 from torch import Tensor
 
 OPERATORS = (
-    'nms',
-    'roi_align_forward',
-    'roi_align_backward',
-    'get_compiler_version',
-    'get_compiling_cuda_version',
+    "nms",
+    "roi_align_forward",
+    "roi_align_backward",
+    "get_compiler_version",
+    "get_compiling_cuda_version",
 )
 
 
@@ -38,7 +38,7 @@ def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -
         ValueError: ``offset`` is neither 0 nor 1.
     """
     if offset not in (0, 1):
-        raise ValueError(f'nms: offset must be 0 or 1, got {offset}')
+        raise ValueError(f"nms: offset must be 0 or 1, got {offset}")
     if offset:
         # Moving the far corner by one makes every width, height and overlap the inclusive one.
         bboxes = bboxes + bboxes.new_tensor([0.0, 0.0, 1.0, 1.0])
@@ -87,7 +87,7 @@ def roi_align_forward(
     Raises:
         NotImplementedError: ``pool_mode`` is not average.
     """
-    _refuse_max_pooling('roi_align_forward', pool_mode)
+    _refuse_max_pooling("roi_align_forward", pool_mode)
     pooled = torchvision.ops.roi_align(
         input,
         rois.to(input.dtype),
@@ -130,7 +130,7 @@ def roi_align_backward(
     Raises:
         NotImplementedError: ``pool_mode`` is not average.
     """
-    _refuse_max_pooling('roi_align_backward', pool_mode)
+    _refuse_max_pooling("roi_align_backward", pool_mode)
     batch, channels, height, width = grad_input.shape
     gradient = torch.ops.torchvision._roi_align_backward(
         grad_output,
@@ -155,12 +155,12 @@ def _sampling(sampling_ratio: int) -> int:
 
 def get_compiler_version() -> str:
     """Says, for environment reports, that nothing was compiled."""
-    return 'not compiled (operators from torchvision by react_mm)'
+    return "not compiled (operators from torchvision by react_mm)"
 
 
 def get_compiling_cuda_version() -> str:
     """Says, for environment reports, that nothing was compiled."""
-    return 'not compiled (operators from torchvision by react_mm)'
+    return "not compiled (operators from torchvision by react_mm)"
 
 
 def missing_operator(name: str) -> Callable[..., NoReturn]:
@@ -175,15 +175,15 @@ def missing_operator(name: str) -> Callable[..., NoReturn]:
     Raises:
         AttributeError: For dunder names, which are questions of the import system.
     """
-    if name.startswith('__'):
+    if name.startswith("__"):
         raise AttributeError(name)
 
     def refuse(*args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(
             f"mmcv operator '{name}' needs mmcv's compiled operators, which this installation "
-            'lacks, and react_mm does not supply it. Supplied: '
-            f'{", ".join(op for op in OPERATORS if not op.startswith("get_"))}. To compile: '
-            'pip install --no-build-isolation --no-cache-dir --force-reinstall onedl-mmcv'
+            "lacks, and react_mm does not supply it. Supplied: "
+            f"{', '.join(op for op in OPERATORS if not op.startswith('get_'))}. To compile: "
+            "pip install --no-build-isolation --no-cache-dir --force-reinstall onedl-mmcv"
         )
 
     refuse.__name__ = name

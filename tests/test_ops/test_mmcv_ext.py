@@ -15,7 +15,7 @@ from react_mm.ops import MmcvExtensionFinder, install_mmcv_finder, mmcv_ext
 def brute_force_nms(boxes, scores, threshold, offset):
     """Greedy suppression by definition, in float64."""
     boxes = boxes.astype(np.float64)
-    order = np.argsort(-scores, kind='stable')
+    order = np.argsort(-scores, kind="stable")
     kept = []
     for candidate in order:
         suppressed = False
@@ -79,8 +79,8 @@ def random_boxes(rng, count, extent):
     return np.concatenate([start, start + rng.uniform(1, extent * 0.5, (count, 2))], axis=1)
 
 
-@pytest.mark.parametrize('offset', [0, 1])
-@pytest.mark.parametrize('threshold', [0.3, 0.5, 0.7])
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
 def test_nms_equals_brute_force(offset, threshold):
     from mmcv.ops import nms
 
@@ -101,7 +101,7 @@ def test_nms_offset_matters_and_others_are_refused():
     # Overlap 3 of 15 without the offset (IoU .2), 8 of 24 with it (IoU .333).
     assert len(mmcv_ext.nms(boxes, scores, 0.25, offset=0)) == 2
     assert len(mmcv_ext.nms(boxes, scores, 0.25, offset=1)) == 1
-    with pytest.raises(ValueError, match='offset must be 0 or 1'):
+    with pytest.raises(ValueError, match="offset must be 0 or 1"):
         mmcv_ext.nms(boxes, scores, 0.25, offset=2)
 
 
@@ -109,8 +109,8 @@ def test_nms_of_nothing():
     assert mmcv_ext.nms(torch.zeros(0, 4), torch.zeros(0), 0.5, offset=1).shape == (0,)
 
 
-@pytest.mark.parametrize('aligned', [True, False])
-@pytest.mark.parametrize('sampling', [0, 2])
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("sampling", [0, 2])
 def test_roi_align_equals_reference_with_gradients(sampling, aligned):
     from mmcv.ops import roi_align
 
@@ -124,7 +124,7 @@ def test_roi_align_equals_reference_with_gradients(sampling, aligned):
     theirs = feature.detach().clone().requires_grad_()
     weights = torch.tensor(rng.normal(size=(7, 3, 3, 3)))
 
-    ours = roi_align(feature, rois, (3, 3), 0.25, sampling, 'avg', aligned)
+    ours = roi_align(feature, rois, (3, 3), 0.25, sampling, "avg", aligned)
     expected = reference_roi_align(theirs, rois, 3, 0.25, sampling, aligned)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-9)
     (ours * weights).sum().backward()
@@ -135,8 +135,8 @@ def test_roi_align_equals_reference_with_gradients(sampling, aligned):
 def test_roi_align_max_is_refused_by_name():
     from mmcv.ops import roi_align
 
-    with pytest.raises(NotImplementedError, match='roi_align_forward.*max'):
-        roi_align(torch.ones(1, 1, 4, 4), torch.tensor([[0.0, 0, 0, 2, 2]]), (1, 1), 1.0, 0, 'max')
+    with pytest.raises(NotImplementedError, match="roi_align_forward.*max"):
+        roi_align(torch.ones(1, 1, 4, 4), torch.tensor([[0.0, 0, 0, 2, 2]]), (1, 1), 1.0, 0, "max")
 
 
 def test_unknown_operator_raises_only_when_called():
@@ -153,23 +153,23 @@ def test_finder_is_last_installed_once_and_yields_to_a_compiled_file(tmp_path):
     assert len(finders) == 1
     path_finder = sys.meta_path.index(importlib.machinery.PathFinder)
     assert sys.meta_path.index(finders[0]) > path_finder
-    (tmp_path / 'mmcv').mkdir()
-    (tmp_path / 'mmcv' / '__init__.py').write_text('')
-    (tmp_path / 'mmcv' / '_ext.py').write_text('compiled = True')
-    code = 'import react_mm, mmcv._ext; assert mmcv._ext.compiled'
-    root = str(__import__('pathlib').Path(react_mm.__file__).parents[1])
+    (tmp_path / "mmcv").mkdir()
+    (tmp_path / "mmcv" / "__init__.py").write_text("")
+    (tmp_path / "mmcv" / "_ext.py").write_text("compiled = True")
+    code = "import react_mm, mmcv._ext; assert mmcv._ext.compiled"
+    root = str(__import__("pathlib").Path(react_mm.__file__).parents[1])
     subprocess.run(
-        [sys.executable, '-c', code],
+        [sys.executable, "-c", code],
         check=True,
-        env={'PYTHONPATH': f'{tmp_path}:{root}', 'PATH': ''},
+        env={"PYTHONPATH": f"{tmp_path}:{root}", "PATH": ""},
     )
 
 
 def test_importing_the_package_is_light_and_lets_mm_packages_import():
     code = (
-        'import react_mm, sys\n'
+        "import react_mm, sys\n"
         "heavy = {'torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'faiss'} & set(sys.modules)\n"
-        'assert not heavy, heavy\n'
-        'import mmdet, mmseg, mmcv.ops\n'
+        "assert not heavy, heavy\n"
+        "import mmdet, mmseg, mmcv.ops\n"
     )
-    subprocess.run([sys.executable, '-c', code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)

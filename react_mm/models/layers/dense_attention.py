@@ -71,9 +71,7 @@ def gaussian_neighbourhood(grid: tuple[int, int], like: Tensor) -> Tensor:
     Returns:
         Float (1 + h * w, 1 + h * w); zero in the row and the column of the class token.
     """
-    rows, columns = torch.meshgrid(
-        torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij"
-    )
+    rows, columns = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
     places = torch.stack([rows.flatten(), columns.flatten()], dim=1).to(like)
     distance = (places[:, None] - places[None]).square().sum(-1)
     return F.pad(torch.exp(-distance / (2 * GAUSSIAN_STD**2)), (1, 0, 1, 0))
