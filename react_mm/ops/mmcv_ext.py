@@ -42,8 +42,8 @@ def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -
     if offset:
         # Moving the far corner by one makes every width, height and overlap the inclusive one.
         bboxes = bboxes + bboxes.new_tensor([0.0, 0.0, 1.0, 1.0])
-    # torchvision compares a float32 overlap with a double threshold: an overlap of exactly 0.3 would
-    # exceed the double 0.3. mmcv's threshold has the precision of its boxes.
+    # torchvision compares a float32 overlap with a double threshold: an overlap of exactly 0.3
+    # would exceed the double 0.3. mmcv's threshold has the precision of its boxes.
     threshold = torch.tensor(iou_threshold, dtype=bboxes.dtype).item()
     return torchvision.ops.nms(bboxes, scores, threshold)
 

@@ -228,8 +228,8 @@ def _supported(visual: nn.Module, arch: str) -> VisionTransformer:
         )
     if visual.attn_pool is not None or visual.pool_type not in ("tok", "avg"):
         raise ValueError(
-            f"architecture {arch!r} uses attentional pooling (as CoCa does), which CLIPViT does not "
-            "support: choose one that pools by class token or average"
+            f"architecture {arch!r} uses attentional pooling (as CoCa does), which CLIPViT does "
+            "not support: choose one that pools by class token or average"
         )
     for block in visual.transformer.resblocks:
         if type(block) is not ResidualAttentionBlock:
