@@ -77,7 +77,7 @@ def insert_gated_blocks(tower: nn.Module, blocks: int = 6, mlp_ratio: float | No
     if mlp_ratio is not None:
         options["mlp_ratio"] = mlp_ratio
     for point in points[-blocks:]:
-        reference = next(point.parameters())
+        reference = next(tower.parameters())
         insert_gate(point, GatedAttentionBlock(**options).to(reference.device, reference.dtype))
 
 
