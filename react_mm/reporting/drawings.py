@@ -110,7 +110,9 @@ def draw_mask(
     labels = np.where(labels == 255, 0, labels).astype(int)
     scale = side / max(image.size)
     size = (round(image.width * scale), round(image.height * scale))
-    colours = Image.fromarray(palette(len(names) + 1)[labels]).resize(size, Image.Resampling.NEAREST)
+    colours = Image.fromarray(palette(len(names) + 1)[labels]).resize(
+        size, Image.Resampling.NEAREST
+    )
     canvas = Image.blend(image.convert("L").convert("RGB").resize(size), colours, 0.62)
     pen = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=12)

@@ -72,13 +72,18 @@ def gate_curve(points: Sequence[dict[str, Any]], chosen: float | None) -> str:
     panel = figure.subplots()
     points = sorted(points, key=lambda point: point["scale"])
     scales = [point["scale"] for point in points]
-    for key, colour in (("target", COLOURS["after"]), ("other", COLOURS["control"])):
+    ends = [points[-1]["target"], points[-1]["other"]]
+    spread = max(0.0, 7 - 100 * abs(ends[0] - ends[1])) / 2 * (1 if ends[0] >= ends[1] else -1)
+    for key, colour, shift in (
+        ("target", COLOURS["after"], spread),
+        ("other", COLOURS["control"], -spread),
+    ):
         values = [100 * point[key] for point in points]
-        panel.plot(scales, values, "o-", color=colour, lw=2, ms=5, label=f"{key}")
+        panel.plot(scales, values, "o-", color=colour, lw=2, ms=5)
         panel.annotate(
             key,
             (scales[-1], values[-1]),
-            xytext=(7, -3),
+            xytext=(7, -3 + 1.6 * shift),
             textcoords="offset points",
             color=colour,
             fontsize=9.5,

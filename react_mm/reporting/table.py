@@ -17,7 +17,7 @@ Columns = dict[str, dict[str, Any]]
 def columns_of(path: str | Path, name: str | None = None) -> Columns:
     """Reads a result file into columns ``{column: {metric: value}}``.
 
-    A file that holds the demo's arms gives one column for each arm; any other file gives one column.
+    A file that holds the demo's arms gives a column for each arm, any other file one column.
 
     Args:
         path: A JSON result file.
