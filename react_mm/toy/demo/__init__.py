@@ -1,0 +1,1 @@
+"""The demo: the whole line on the drawn world, each stage stamped so that a rerun reuses it."""

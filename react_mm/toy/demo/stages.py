@@ -1,0 +1,159 @@
+"""Stages with a stamp: settings and inputs in, a small result out, reused while nothing changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from react_mm.manifest import read_json, sha256_file, write_json
+
+Result = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stamp:
+    """What is known of a finished stage.
+
+    Attributes:
+        key: Hash of the settings and of the digests of all inputs.
+        digest: Hash of the result and of the output files; the input of later stages.
+        seconds: Wall-clock seconds that the stage took when it ran.
+        result: What the stage returned.
+        outputs: Size and sha256 of each output file, by name relative to the run's folder.
+    """
+
+    key: str
+    digest: str
+    seconds: float
+    result: Result
+    outputs: dict[str, dict[str, Any]]
+
+
+class Stages:
+    """Runs named stages in a folder and remembers what they gave.
+
+    Args:
+        folder: The run's folder; stamps lie in ``<folder>/stages/NAME.json``.
+        say: Where lines go.
+        again: Names of stages to run whatever their stamp says; later ones follow by inputs.
+    """
+
+    def __init__(
+        self, folder: Path, say: Callable[[str], None] = print, again: Sequence[str] = ()
+    ) -> None:
+        self.folder = Path(folder)
+        self.say = say
+        self.again = set(again)
+        self.stamps: dict[str, Stamp] = {}
+        self.reused: list[str] = []
+
+    def run(
+        self,
+        name: str,
+        function: Callable[[], Result],
+        settings: Mapping[str, Any],
+        after: Sequence[str] = (),
+        outputs: Sequence[Path] = (),
+    ) -> Result:
+        """Runs a stage, or takes its result from an earlier run.
+
+        Args:
+            name: Name of the stage.
+            function: Does the work and returns what JSON can hold.
+            settings: Everything but the inputs that the result depends on.
+            after: Earlier stages whose results or files are the inputs.
+            outputs: Files that the function writes; they must be whole for a result to be reused.
+
+        Returns:
+            The stage's result.
+
+        Raises:
+            KeyError: When an input stage has not run in this process.
+            FileNotFoundError: When the function did not write one of its outputs.
+        """
+        inputs = {earlier: self.stamps[earlier].digest for earlier in after}
+        key = _hash({"name": name, "settings": _plain(settings), "inputs": inputs})
+        stamp = None if name in self.again else self._reusable(name, key)
+        if stamp is None:
+            self.say(f"== {name}")
+            start = time.perf_counter()
+            result = _plain(function())
+            stamp = self._finish(name, key, time.perf_counter() - start, result, outputs)
+            self.say(f"   {name}: {stamp.seconds:.1f} s{_brief(result)}")
+        else:
+            self.reused.append(name)
+            self.say(f"== {name}: finished before ({stamp.seconds:.1f} s){_brief(stamp.result)}")
+        self.stamps[name] = stamp
+        return stamp.result
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each stage when it ran."""
+        return {name: round(stamp.seconds, 2) for name, stamp in self.stamps.items()}
+
+    def work_dir(self, name: str, fresh: bool = False) -> Path:
+        """A folder for a stage's own files; emptied first when ``fresh``."""
+        folder = self.folder / name.replace(" ", "-")
+        if fresh and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _place(self, name: str) -> Path:
+        return self.folder / "stages" / f"{name.replace(' ', '-')}.json"
+
+    def _reusable(self, name: str, key: str) -> Stamp | None:
+        place = self._place(name)
+        if not place.is_file():
+            return None
+        try:
+            stamp = Stamp(**read_json(place))
+        except (TypeError, RuntimeError):
+            return None
+        if stamp.key != key:
+            return None
+        for relative, entry in stamp.outputs.items():
+            path = self.folder / relative
+            if not path.is_file() or path.stat().st_size != entry["bytes"]:
+                return None
+            if sha256_file(path) != entry["sha256"]:
+                return None
+        return stamp
+
+    def _finish(
+        self, name: str, key: str, seconds: float, result: Result, outputs: Sequence[Path]
+    ) -> Stamp:
+        found = {}
+        for path in outputs:
+            if not Path(path).is_file():
+                raise FileNotFoundError(f"stage {name!r} did not write {path}")
+            relative = Path(path).resolve().relative_to(self.folder.resolve())
+            entry = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+            found[relative.as_posix()] = entry
+        stamp = Stamp(key, _hash({"result": result, "outputs": found}), seconds, result, found)
+        write_json(self._place(name), dataclasses.asdict(stamp))
+        return stamp
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, sort_keys=True, default=str))
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _brief(result: Result) -> str:
+    """The result's few scalars, for the line that ends a stage."""
+    shown = []
+    for name, value in result.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        shown.append(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value:,}")
+    return "; " + ", ".join(shown[:6]) if shown else ""
