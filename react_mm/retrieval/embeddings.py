@@ -1,7 +1,7 @@
 """A pool to sharded fp16 embeddings, with any encoder; resumable unit by unit.
 
 The layout is clip-retrieval's (``img_emb/``, ``text_emb/``, ``metadata/``), with ``manifest.json``
-and ``rejected.parquet`` beside it. A unit of work is finished when its card ``parts/part_NNNN.json``
+and ``rejected.parquet`` beside it. A unit of work is finished when its ``parts/part_NNNN.json``
 exists, which is written last; a killed run therefore redoes only the units it was working on.
 """
 
@@ -69,7 +69,7 @@ def embed_pool(
             cards[unit.number] = embed_unit(unit, encoder, folder, settings, pool, bar)
             done = len(units) - len(left) + number + 1
             bar.set_description(f"embed ({done} of {len(units)} parts done)")
-    return _finish(folder, manifest, cards)
+    return _finish(folder, manifest, cards, encoder.dimension)
 
 
 def _check_settings(manifest: Manifest, settings: EmbedSettings) -> None:
@@ -108,7 +108,7 @@ def _finished_card(folder: Path, unit: Unit) -> dict[str, Any] | None:
 
 
 def _facts(
-    cards: Sequence[Mapping[str, Any]], encoder_settings: Mapping[str, Any]
+    cards: Sequence[Mapping[str, Any]], identity: Mapping[str, Any], dimension: int
 ) -> dict[str, Any]:
     """Counts over all units; ``read = kept + rejected`` is asserted."""
     reasons: Counter[str] = Counter()
@@ -119,7 +119,8 @@ def _facts(
         raise ManifestError(f"counts do not add up: {read} read, {kept} kept, {dict(reasons)}")
     names = ("number", "source", "content", "read", "kept", "rejected")
     return {
-        "encoder": dict(encoder_settings),
+        "encoder": dict(identity),
+        "dimension": dimension,
         "read": read,
         "kept": kept,
         "rejected": dict(sorted(reasons.items())),
@@ -145,10 +146,12 @@ def _complete(
     return old if content == [card["content"] for card in cards if card] else None
 
 
-def _finish(folder: Path, manifest: Manifest, cards: Sequence[dict[str, Any] | None]) -> Manifest:
+def _finish(
+    folder: Path, manifest: Manifest, cards: Sequence[dict[str, Any] | None], dimension: int
+) -> Manifest:
     """Join the units' cards and ledgers."""
     done = [card for card in cards if card is not None]
-    manifest.facts = _facts(done, manifest.settings["encoder"])
+    manifest.facts = _facts(done, manifest.settings["encoder"], dimension)
     if not manifest.facts["kept"]:
         raise ValueError(f"no pair of the pool can be used; rejected: {manifest.facts['rejected']}")
     for stale in sorted((folder / "parts").glob("part_*.json")):
