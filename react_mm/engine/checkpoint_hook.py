@@ -49,7 +49,7 @@ class SafeCheckpointHook(CheckpointHook):
         install_safe_loading()
 
     def before_train(self, runner: Runner) -> None:
-        """Prepares the folder; restores the random generators of a resumed run."""
+        """Prepares the folder: what a killed run left unfinished goes."""
         super().before_train(runner)
         if self.max_keep_ckpts > 0:  # the parent's deque would drop entries by itself
             self.keep_ckpt_ids = deque(self.keep_ckpt_ids)
@@ -57,6 +57,14 @@ class SafeCheckpointHook(CheckpointHook):
             Path(self.out_dir).mkdir(parents=True, exist_ok=True)
             for leftover in Path(self.out_dir).glob(f"{TEMPORARY_PREFIX}*.pth"):
                 leftover.unlink(missing_ok=True)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Restores the generators of a resumed run, once.
+
+        Not earlier: the data loader draws from torch's generator when its iterator is made.
+        """
         if self._to_restore is not None and len(self._to_restore) > get_rank():
             restore_rng(self._to_restore[get_rank()])
         self._to_restore = None
@@ -172,7 +180,9 @@ def verify(path: Path, runner: Runner) -> None:
 def _same(a: Any, b: Any) -> bool:
     if not isinstance(a, torch.Tensor):
         return True
-    return torch.equal(a.cpu().nan_to_num(), b.nan_to_num())
+    a = a.cpu()
+    same_nan = a.is_floating_point() and bool(((a == b) | (a.isnan() & b.isnan())).all())
+    return a.shape == b.shape and (same_nan or torch.equal(a, b))
 
 
 def _replaced_by_hooks(runner: Runner) -> bool:
@@ -184,7 +194,7 @@ def rng_state() -> dict[str, Any]:
     """States of ``random``, ``numpy.random`` and ``torch`` (CPU, CUDA) as plain types and tensors."""
     kind, words, position, has_gauss, cached = np.random.get_state()
     return {
-        "python": list(random.getstate()[1]),
+        "python": [list(random.getstate()[1]), random.getstate()[2]],
         "numpy": [kind, words.tolist(), position, has_gauss, cached],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -193,7 +203,8 @@ def rng_state() -> dict[str, Any]:
 
 def restore_rng(state: dict[str, Any]) -> None:
     """Sets what :func:`rng_state` returned."""
-    random.setstate((3, tuple(state["python"]), None))
+    words, gauss = state["python"]
+    random.setstate((3, tuple(words), gauss))
     kind, words, *rest = state["numpy"]
     np.random.set_state((kind, np.asarray(words, dtype=np.uint32), *rest))
     torch.set_rng_state(state["torch"].cpu())

@@ -5,7 +5,7 @@ that fails, which runs whatever the file holds. :func:`install_safe_loading` rep
 behind all of mmengine's local loads by a strict one, and its download by one that loads as strictly.
 """
 
-import collections
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,20 @@ from mmengine.logging import HistoryBuffer
 
 from react_mm.checkpoints import load_state
 
+def _statistic(owner: Any, name: str) -> Any:
+    """Stands in for ``getattr``, by which a pickled HistoryBuffer names its own statistics."""
+    if owner is HistoryBuffer and name in ("min", "max", "mean", "current"):
+        return getattr(owner, name)
+    raise ValueError(f"the file asks for the attribute {name!r} of {owner!r}")
+
+
 SAFE_GLOBALS = [
+    (_statistic, "builtins.getattr"),
     HistoryBuffer,
     np.ndarray,
     np.dtype,
     np._core.multiarray._reconstruct,
     np._core.multiarray.scalar,
-    collections.deque,
     *{type(np.dtype(kind)) for kind in (bool, "i1", "u1", "i4", "u4", "i8", "u8", "f4", "f8")},
 ]
 
@@ -51,10 +58,16 @@ def safe_torch_load(file: Any, map_location: Any = None, **_: Any) -> Any:
         raise
     except Exception as error:
         raise UnsafeCheckpointError(
-            f"checkpoint {file} cannot be loaded as plain tensors and numbers: "
-            f"{str(error).splitlines()[0]}. Nothing in it was executed. It is damaged, or was saved "
-            "with objects that need code to load; re-save it as tensors or safetensors."
+            f"checkpoint {file} cannot be loaded as plain tensors and numbers: {_reason(error)} "
+            "Nothing in it was executed. It is damaged, or was saved with objects that need code to "
+            "load; re-save it as tensors or safetensors."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """torch's message without its advice to load unsafely."""
+    found = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+    return (found.group(1) if found else str(error)).split(". ")[0].strip() + "."
 
 
 def _safe_load_url(url: str, model_dir: str | None = None, **options: Any) -> Any:
