@@ -60,6 +60,13 @@ class ImageTower(BaseModule):
         """Dense embedding (B, D, ceil(H / stride), ceil(W / stride)), not normalised."""
         return self.forward_all(x, image_sizes)["dense"]
 
+    def taps_and_dense(
+        self, x: Tensor, image_sizes: ImageSizes | None = None
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Taps and dense embedding in one pass, for detectors."""
+        out = self.forward_all(x, image_sizes)
+        return out["taps"], out["dense"]
+
     def forward(self, x: Tensor, image_sizes: ImageSizes | None = None) -> tuple[Tensor, ...]:
         """Taps for a neck: tuple of float (B, C, h, w)."""
         return self.forward_all(x, image_sizes)["taps"]

@@ -102,6 +102,13 @@ class CLIPViT(ImageTower):
         """Taps at ``out_indices``: tuple of float (B, C, ceil(H / p), ceil(W / p))."""
         return self._run(x, image_sizes, dense=False, pooled=False)["taps"]
 
+    def taps_and_dense(
+        self, x: Tensor, image_sizes: ImageSizes | None = None
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Taps and dense embedding in one pass, without the pooled one."""
+        out = self._run(x, image_sizes, pooled=False)
+        return out["taps"], out["dense"]
+
     def forward_all(self, x: Tensor, image_sizes: ImageSizes | None = None) -> dict[str, Any]:
         """Taps, dense and pooled embedding in one pass; see :class:`ImageTower`."""
         return self._run(x, image_sizes)

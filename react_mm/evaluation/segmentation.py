@@ -1,0 +1,83 @@
+"""mIoU over groups of classes, and the share of classes that get no IoU at all."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from react_mm.evaluation.class_groups import class_groups
+from react_mm.registry import METRICS
+
+
+@METRICS.register_module()
+class SegmentationIoU(BaseMetric):
+    """Mean IoU for all, target (novel) and other (base) classes, as fractions.
+
+    As mmseg does, a class counts when it occurs in a label or in a prediction. ``zero_iou`` is the
+    share of the classes that occur in labels whose IoU is 0: large vocabularies hide them in the
+    mean. Unlike mmseg's ``IoUMetric``, labels or predictions outside the class range are refused,
+    not dropped.
+
+    Args:
+        ignore_index: Label of pixels that do not count.
+    """
+
+    default_prefix = "segmentation"
+
+    def __init__(self, ignore_index: int = 255, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.ignore_index = ignore_index
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Counts pixels per class of each image: in common, predicted, labelled.
+
+        Raises:
+            ValueError: If shapes differ, or a label or a prediction is outside the classes.
+        """
+        count = len(self.dataset_meta["classes"])
+        for sample in data_samples:
+            label = sample["gt_sem_seg"]["data"].squeeze(0).cpu().numpy().astype(np.int64)
+            predicted = sample["pred_sem_seg"]["data"].squeeze(0).cpu().numpy().astype(np.int64)
+            where = sample.get("img_path")
+            if label.shape != predicted.shape:
+                raise ValueError(
+                    f"{where}: label has shape {label.shape}, prediction {predicted.shape}"
+                )
+            valid = label != self.ignore_index
+            label, predicted = label[valid], predicted[valid]
+            for kind, values in (("label", label), ("prediction", predicted)):
+                if len(values) and not 0 <= values.min() <= values.max() < count:
+                    raise ValueError(
+                        f"{where}: a {kind} of {values.max()} (least {values.min()}) lies outside "
+                        f"the {count} classes; map background and synonyms first"
+                    )
+            common = np.bincount(label[label == predicted], minlength=count)
+            self.results.append(
+                (
+                    common,
+                    np.bincount(predicted, minlength=count),
+                    np.bincount(label, minlength=count),
+                )
+            )
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Figures as fractions; NaN for a group none of whose classes occurs."""
+        common, predicted, labelled = (np.sum(part, axis=0) for part in zip(*results, strict=True))
+        union = predicted + labelled - common
+        iou = np.full(len(union), np.nan)
+        np.divide(common, union, out=iou, where=union > 0)
+        figures = {"pixel_accuracy": float(common.sum() / max(labelled.sum(), 1))}
+        for group, rows in class_groups(self.dataset_meta).items():
+            suffix = "" if group == "all" else f"_{group}"
+            present = rows[labelled[rows] > 0]
+            counted = rows[union[rows] > 0]
+            figures[f"mIoU{suffix}"] = float(iou[counted].mean()) if len(counted) else np.nan
+            zero = common[present] == 0
+            figures[f"zero_iou{suffix}"] = float(zero.mean()) if len(present) else np.nan
+        lines = [
+            f"{name}: {value:.4f}"
+            for name, value in zip(self.dataset_meta["classes"], iou, strict=True)
+        ]
+        print_log("IoU per class: " + ", ".join(lines), logger="current")
+        return figures
