@@ -1,0 +1,1 @@
+"""Bodies of ``tools/benchmark.py``: each returns rows ``{name, value, unit, settings}``."""
