@@ -7,11 +7,14 @@ from react_mm.datasets.transforms import (
     ResizeCenterCrop,
     TimmAugment,
 )
+from react_mm.datasets.zero_shot import RetrievalDataset, ZeroShotDataset
 
 __all__ = [
     "PairDataset",
     "RandomHorizontalFlip",
     "RandomResizedCrop",
     "ResizeCenterCrop",
+    "RetrievalDataset",
     "TimmAugment",
+    "ZeroShotDataset",
 ]

@@ -2,7 +2,18 @@
 
 from react_mm.engine.autocast import AutocastOptimWrapper
 from react_mm.engine.checkpoint_hook import SafeCheckpointHook
+from react_mm.engine.export_hook import ExportHook
 from react_mm.engine.optim_constructor import CustomizationOptimConstructor
 from react_mm.engine.samplers import PairSampler
+from react_mm.engine.text_cache_hook import TextCacheHook
+from react_mm.engine.vocabulary_hook import VocabularyHook
 
-__all__ = ["AutocastOptimWrapper", "CustomizationOptimConstructor", "PairSampler", "SafeCheckpointHook"]
+__all__ = [
+    "AutocastOptimWrapper",
+    "CustomizationOptimConstructor",
+    "ExportHook",
+    "PairSampler",
+    "SafeCheckpointHook",
+    "TextCacheHook",
+    "VocabularyHook",
+]

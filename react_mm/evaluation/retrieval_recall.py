@@ -1,0 +1,87 @@
+"""Recall of image-text retrieval in both directions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from react_mm.registry import METRICS
+
+
+def best_ranks(image: np.ndarray, text: np.ndarray, owner: np.ndarray, rows: int = 1024):
+    """Ranks of the right answers by cosine, ties in the order of the items.
+
+    Args:
+        image: float (N, D), L2-normalised.
+        text: float (T, D), L2-normalised.
+        owner: int (T,), the image that each text belongs to.
+        rows: Queries compared at once.
+
+    Returns:
+        i2t: int (N,), how many texts come before the first right one (images without a text: T).
+        t2i: int (T,), how many images come before the right one.
+    """
+    i2t = np.full(len(image), len(text), dtype=np.int64)
+    t2i = np.empty(len(text), dtype=np.int64)
+    own_texts = [np.flatnonzero(owner == i) for i in range(len(image))]
+    for start in range(0, len(image), rows):
+        scores = image[start : start + rows] @ text.T
+        for row, score in enumerate(scores):
+            own = own_texts[start + row]
+            if len(own):
+                best = own[np.argmax(score[own])]
+                i2t[start + row] = (score > score[best]).sum() + (score[:best] == score[best]).sum()
+    for start in range(0, len(text), rows):
+        scores = text[start : start + rows] @ image.T
+        right = owner[start : start + rows]
+        value = scores[np.arange(len(right)), right][:, None]
+        before = np.arange(len(image))[None] < right[:, None]
+        t2i[start : start + rows] = ((scores > value) | ((scores == value) & before)).sum(1)
+    return i2t, t2i
+
+
+@METRICS.register_module()
+class RetrievalRecall(BaseMetric):
+    """Recall@k image to text and text to image, several captions per image, as fractions.
+
+    Image to text counts an image as found when any of its captions is among the first k of all
+    captions; text to image asks once per caption. Reported: ``retrieval/i2t_R@k``,
+    ``retrieval/t2i_R@k``, ``retrieval/images``, ``retrieval/captions``.
+
+    Args:
+        topk: The k.
+        collect_device: ``cpu`` or ``gpu``, how processes gather.
+        prefix: Replaces ``retrieval``.
+    """
+
+    default_prefix = "retrieval"
+
+    def __init__(
+        self,
+        topk: Sequence[int] = (1, 5, 10),
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.topk = tuple(topk)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keeps ``image_embedding`` (D,) and ``text_embedding`` (T, D) of each image."""
+        for sample in data_samples:
+            self.results.append(
+                (
+                    np.asarray(sample["image_embedding"], dtype=np.float32),
+                    np.asarray(sample["text_embedding"], dtype=np.float32),
+                )
+            )
+
+    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        """Ranks all captions for each image and all images for each caption."""
+        image = np.stack([r[0] for r in results])
+        text = np.concatenate([r[1] for r in results])
+        owner = np.repeat(np.arange(len(results)), [len(r[1]) for r in results])
+        i2t, t2i = best_ranks(image, text, owner)
+        metrics = {f"i2t_R@{k}": float((i2t < k).mean()) for k in self.topk}
+        metrics |= {f"t2i_R@{k}": float((t2i < k).mean()) for k in self.topk}
+        return {**metrics, "images": float(len(image)), "captions": float(len(text))}
