@@ -1,0 +1,56 @@
+"""Rules by which the demo reads its settings from the validation split: pure functions of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+GATE_SCALES = (0.0, 0.25, 0.5, 0.75, 1.0)
+ALLOWED_DROP = 0.03
+
+
+def choose_gate_scale(rows: Sequence[Row], allowed_drop: float = ALLOWED_DROP) -> float:
+    """The scale of the largest target accuracy among those that keep the other families.
+
+    Args:
+        rows: ``{"scale", "target", "other"}`` for each candidate, as fractions of the validation
+            split; one of them has scale 0, the base.
+        allowed_drop: How far ``other`` may fall below the base's.
+
+    Returns:
+        The chosen scale; of equal targets the smaller scale.
+
+    Raises:
+        ValueError: When the base (scale 0) is not among the rows.
+    """
+    base = [row for row in rows if row["scale"] == 0]
+    if not base:
+        raise ValueError("the gate curve lacks scale 0, the base that a drop is measured from")
+    floor = base[0]["other"] - allowed_drop
+    kept = [row for row in rows if row["other"] >= floor - 1e-9]
+    return min(kept, key=lambda row: (-row["target"], row["scale"]))["scale"]
+
+
+def choose_largest(rows: Sequence[Row], by: str) -> Row:
+    """The row with the largest value; of equal ones the first.
+
+    Args:
+        rows: Candidates.
+        by: The key to compare.
+
+    Raises:
+        ValueError: When there are no rows or a value is no number.
+    """
+    if not rows:
+        raise ValueError("nothing to choose from")
+    for row in rows:
+        if not row[by] == row[by]:
+            raise ValueError(f"{by} of {row} is not a number")
+    return max(rows, key=lambda row: row[by])
+
+
+def harmonic_mean(first: float, second: float) -> float:
+    """The harmonic mean of two fractions; 0 when either is 0."""
+    return 2 * first * second / (first + second) if first > 0 and second > 0 else 0.0
