@@ -9,6 +9,7 @@ faiss' default of 1 applied; here it is explicit.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,7 @@ def check_encoder(card: dict[str, Any], identity: dict[str, Any]) -> None:
     Raises:
         ManifestError: Naming both identities and their differences.
     """
+    identity = json.loads(json.dumps(identity))  # as it would be read back: tuples become lists
     changed = differences(card["encoder"], identity)
     if changed:
         raise ManifestError(

@@ -1,7 +1,7 @@
 """Batched search: text queries against image keys (T2I) or text keys (T2T).
 
 Scores are computed again from the stored rows in float64, one query at a time, and hits are sorted
-by (score, then row): results do not depend on the batch size, and equal rows come in a stable order.
+by (score, then row): results do not depend on the batch size, and ties come in a stable order.
 """
 
 from __future__ import annotations
