@@ -1,0 +1,123 @@
+"""Configs through mmengine's runner inside this process, as tools/train.py and tools/test.py do.
+
+What the runner logs goes to its files; the console shows a progress bar.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tqdm import tqdm
+
+from react_mm.engine.launching import build_runner, prepare
+
+
+class ProgressHook(Hook):
+    """One progress bar for each loop of a runner.
+
+    Args:
+        title: Text in front of the bar.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.bar: tqdm | None = None
+
+    def _open(self, total: int, part: str) -> None:
+        self._close()
+        self.bar = tqdm(total=total, desc=f"   {self.title} {part}", leave=False, unit="batch")
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _tick(self, *args: Any, **kwargs: Any) -> None:
+        if self.bar is not None:
+            self.bar.update()
+
+    def before_train(self, runner: Runner) -> None:
+        """Opens the training bar."""
+        self._open(runner.max_iters, "train")
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Opens the test bar."""
+        self._open(len(runner.test_dataloader), "test")
+
+    def after_train(self, runner: Runner) -> None:
+        """Closes the bar."""
+        self._close()
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Closes the bar."""
+        self._close()
+
+    after_train_iter = after_test_iter = _tick
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[io.StringIO]:
+    """Keeps standard output from the console while a runner is at work; shown when it fails."""
+    held = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(held):
+            yield held
+    except BaseException:
+        print(held.getvalue()[-4000:])
+        raise
+
+
+def read_config(path: Path, work_dir: Path, options: Mapping[str, Any]) -> Config:
+    """Reads a config exactly as the tools do.
+
+    Args:
+        path: Config file.
+        work_dir: Folder of logs and results.
+        options: As after ``--cfg-options``.
+
+    Returns:
+        The checked config.
+    """
+    arguments = argparse.Namespace(
+        config=str(path),
+        work_dir=str(work_dir),
+        cfg_options=dict(options),
+        launcher="none",
+        local_rank=0,
+    )
+    return prepare(arguments)
+
+
+def runner_of(config: Config, title: str) -> Runner:
+    """Builds a runner with a progress bar."""
+    runner = build_runner(config)
+    runner.register_hook(ProgressHook(title))
+    return runner
+
+
+def train(path: Path, work_dir: Path, options: Mapping[str, Any], title: str) -> Runner:
+    """Trains as ``tools/train.py PATH --work-dir ... --cfg-options ...`` does."""
+    with quiet():
+        runner = runner_of(read_config(path, work_dir, options), title)
+        runner.train()
+    return runner
+
+
+def test(
+    path: Path, work_dir: Path, options: Mapping[str, Any], title: str
+) -> tuple[dict[str, float], Runner]:
+    """Tests as ``tools/test.py PATH --work-dir ... --cfg-options ...`` does."""
+    with quiet():
+        runner = runner_of(read_config(path, work_dir, options), title)
+        metrics = runner.test()
+    return {key: float(value) for key, value in metrics.items()}, runner
