@@ -1,13 +1,23 @@
 """Evaluation sets: labelled images for zero-shot classification, captioned ones for retrieval."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torch.utils.data import Dataset
 
-from react_mm.datasets.images import IMAGE_SUFFIXES, read_image, to_uint8_chw
+from react_mm.datasets.images import (
+    IMAGE_SUFFIXES,
+    DamagedImageError,
+    decode_image,
+    read_image,
+    to_uint8_chw,
+)
+from react_mm.datasets.pair_sources import PairSource
+from react_mm.datasets.tar_index import TarReader
 from react_mm.prompts import Vocabulary, clean_name, read_concepts
 from react_mm.registry import DATASETS, TRANSFORMS
 from react_mm.suggestions import near_matches
@@ -21,6 +31,8 @@ class _Images(Dataset):
     def __init__(self, pipeline: Sequence[dict | Callable]) -> None:
         self.transforms = [TRANSFORMS.build(t) if isinstance(t, Mapping) else t for t in pipeline]
         self.files: list[tuple[str, Path]] = []
+        self.members: list[tuple[int, int]] = []  # (offset, size) of each where files are shards
+        self.reader = TarReader()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -28,10 +40,18 @@ class _Images(Dataset):
     def load(self, index: int) -> dict[str, Any]:
         """``inputs`` uint8 (3, H, W) and ``key`` of an image."""
         key, path = self.files[index]
-        results = {"image": read_image(path)}
+        results = {"image": self._read(index, key, path)}
         for transform in self.transforms:
             results = transform(results)
         return {"inputs": to_uint8_chw(results["image"]), "key": key}
+
+    def _read(self, index: int, key: str, path: Path) -> Image.Image:
+        if not self.members:
+            return read_image(path)
+        try:
+            return decode_image(self.reader.read(path, *self.members[index]))
+        except DamagedImageError as error:
+            raise DamagedImageError(f"{key} in {path}: {error}") from error
 
 
 @DATASETS.register_module()
@@ -111,12 +131,14 @@ class RetrievalDataset(_Images):
     """Images with one or several captions each, for recall@k in both directions.
 
     Args:
-        path: Folder of the images and of the list.
+        path: Folder of the images and of the list; or shards of pairs (a ``.tar``, a glob, a folder
+            of them), whose one caption each is used.
         annotations: ``pairs.jsonl`` (rows with ``image`` and ``captions`` or ``text``), or a COCO
             captions file (``.json``), relative to ``path``.
         images: Folder of the images of a COCO captions file, relative to ``path``.
         where: Equality filter on the rows of ``pairs.jsonl``.
         max_captions: Keep this many captions of an image.
+        max_images: Keep the first so many images.
         pipeline: Transforms.
 
     Raises:
@@ -131,10 +153,25 @@ class RetrievalDataset(_Images):
         images: str = "",
         where: Mapping[str, Any] | None = None,
         max_captions: int | None = None,
+        max_images: int | None = None,
         pipeline: Sequence[dict | Callable] = (),
     ) -> None:
         super().__init__(pipeline)
+        self.captions: list[list[str]] = []
         folder = Path(path)
+        if folder.is_dir() and not any(folder.glob("*.tar")):
+            self._fill_from_list(folder, annotations, images, where or {})
+        else:
+            for row in PairSource(path, where=where).read(Counter()):
+                self.files.append((row.key, Path(row.file)))
+                self.members.append((row.offset, row.size))
+                self.captions.append([" ".join(row.caption.split())])
+        self.captions = [texts[:max_captions] for texts in self.captions[:max_images]]
+        self.files = self.files[:max_images]
+
+    def _fill_from_list(
+        self, folder: Path, annotations: str, images: str, where: Mapping[str, Any]
+    ) -> None:
         if not (folder / annotations).is_file():
             raise FileNotFoundError(f"caption list {folder / annotations} does not exist")
         if annotations.endswith(".json"):
@@ -142,14 +179,13 @@ class RetrievalDataset(_Images):
         else:
             rows = {
                 row["image"]: row.get("captions") or [row.get("text") or ""]
-                for row in _rows(folder / annotations, where or {})
+                for row in _rows(folder / annotations, where)
             }
-        self.captions: list[list[str]] = []
         for name, texts in rows.items():
             texts = [" ".join(t.split()) for t in texts if isinstance(t, str) and t.strip()]
             if texts:
                 self.files.append((name, folder / name))
-                self.captions.append(texts[:max_captions])
+                self.captions.append(texts)
         if not self.files:
             raise ValueError(f"{folder / annotations}: no image with a caption")
 
