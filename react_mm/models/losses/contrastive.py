@@ -40,8 +40,8 @@ class InfoNCE(nn.Module):
             offset = dist.get_rank() * len(image)
         target = torch.arange(len(image), device=image.device) + offset
         with torch.autocast(image.device.type, enabled=False):  # bfloat16 is too coarse for logits
-            to_text = logit_scale.float() * image.float() @ all_text.float().T
-            to_image = logit_scale.float() * text.float() @ all_image.float().T
+            to_text = logit_scale * image @ all_text.T
+            to_image = logit_scale * text @ all_image.T
         return (F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target)) / 2
 
 
