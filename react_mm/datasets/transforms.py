@@ -5,7 +5,7 @@ They wrap torchvision and timm; their randomness comes from the global generator
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -105,6 +105,23 @@ class ResizeCenterCrop(ImageTransform):
     def apply(self, image: Image.Image) -> Image.Image:
         """Resizes and crops."""
         return self.transform(image)
+
+
+def eval_transform(preprocess: Mapping[str, Any]) -> Callable[[Image.Image], torch.Tensor]:
+    """What a tower's ``preprocess`` says, up to the normalisation.
+
+    Args:
+        preprocess: ``size`` (h, w), square; ``interpolation``; optional ``resize_mode``.
+
+    Returns:
+        A function from an RGB picture to uint8 (3, h, w).
+    """
+    transform = ResizeCenterCrop(
+        preprocess["size"][0],
+        preprocess.get("interpolation", "bicubic"),
+        preprocess.get("resize_mode", "shortest"),
+    )
+    return lambda image: to_uint8_chw(transform.apply(image))
 
 
 @TRANSFORMS.register_module()
