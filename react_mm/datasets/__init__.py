@@ -1,5 +1,6 @@
 """Datasets and transforms, registered in the scope ``react_mm``."""
 
+from react_mm.datasets.cached_pairs import CachedPairDataset
 from react_mm.datasets.pairs import PairDataset
 from react_mm.datasets.transforms import (
     RandomHorizontalFlip,
@@ -10,6 +11,7 @@ from react_mm.datasets.transforms import (
 from react_mm.datasets.zero_shot import RetrievalDataset, ZeroShotDataset
 
 __all__ = [
+    "CachedPairDataset",
     "PairDataset",
     "RandomHorizontalFlip",
     "RandomResizedCrop",

@@ -4,6 +4,7 @@ from react_mm.engine.autocast import AutocastOptimWrapper
 from react_mm.engine.checkpoint_hook import SafeCheckpointHook
 from react_mm.engine.export_hook import ExportHook
 from react_mm.engine.optim_constructor import CustomizationOptimConstructor
+from react_mm.engine.prefix_cache_hook import PrefixCacheHook
 from react_mm.engine.samplers import PairSampler
 from react_mm.engine.text_cache_hook import TextCacheHook
 from react_mm.engine.vocabulary_hook import VocabularyHook
@@ -13,6 +14,7 @@ __all__ = [
     "CustomizationOptimConstructor",
     "ExportHook",
     "PairSampler",
+    "PrefixCacheHook",
     "SafeCheckpointHook",
     "TextCacheHook",
     "VocabularyHook",

@@ -133,6 +133,10 @@ class LiteImageTower(ImageTower):
         """
         return self._tokens(self._trunk(pad_to_stride(x))[-1])
 
+    def prefix_state(self) -> dict[str, Tensor]:
+        """The weights that :meth:`prefix` depends on."""
+        return {f"trunk.{k}": v for k, v in self.trunk.state_dict().items()}
+
     def encode_image(self, x: Tensor) -> Tensor:
         """Pooled embedding (B, 384), not normalised.
 
