@@ -78,6 +78,8 @@ def unsafe_reason(member: tarfile.TarInfo) -> str:
         return f"absolute name {member.name!r}"
     if ".." in parts:
         return f"name with '..': {member.name!r}"
+    if member.isdir():
+        return ""  # nothing is ever unpacked, so a folder's entry is only a name
     if member.issym() or member.islnk():
         return f"link {member.name!r} to {member.linkname!r}"
     if not member.isreg() or member.sparse is not None:
@@ -103,10 +105,10 @@ def tar_samples(path: str) -> list[Sample]:
     with open(path, "rb") as handle, tarfile.open(fileobj=handle, mode="r:") as archive:
         length = os.fstat(handle.fileno()).st_size
         for member in _members(archive, faults):
-            if member.isdir() and not unsafe_reason(member):
+            unsafe = unsafe_reason(member)
+            if member.isdir() and not unsafe:
                 continue
             match = KEY_AND_SUFFIX.match(member.name)
-            unsafe = unsafe_reason(member)
             if match is None:
                 if unsafe:
                     faults.append((member.name, UNSAFE_MEMBER, unsafe))
@@ -150,6 +152,8 @@ def _check_end(handle: BinaryIO, offset: int, length: int) -> list[tuple[str, st
     block = handle.read(BLOCK)
     if offset > length:
         return [("", DAMAGED_SHARD, f"ends at byte {length}, its last member at {offset}")]
+    if not block:
+        return [("", DAMAGED_SHARD, f"ends at byte {length} without the end mark")]
     if block.strip(b"\0"):
         return [("", DAMAGED_SHARD, f"unreadable header at byte {offset}")]
     while rest := handle.read(1 << 20):

@@ -1,7 +1,7 @@
-"""A tiny encoder and tiny pools for retrieval tests; run as a script it embeds a pool (to be killed).
+"""A tiny encoder and tiny pools for retrieval tests; as a script it runs a pool (to be killed).
 
-An image's colour is its concept: the encoder maps the mean colour, and the colour words of a text, to the
-same direction, plus a little noise from a hash, so that nothing needs a model.
+An image's colour is its concept: the encoder maps the mean colour, and the colour words of a text,
+to the same direction, plus a little noise from a hash, so that nothing needs a model.
 """
 
 from __future__ import annotations
