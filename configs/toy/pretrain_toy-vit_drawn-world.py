@@ -1,6 +1,6 @@
 # The tiny CLIP of the drawn world, from random weights: python -m react_mm.toy.pretrain does it all.
 custom_imports = dict(imports=['react_mm.toy.patch_dropout_hook'], allow_failed_imports=False)
-iterations = 3000
+iterations, decay = 3000, 800  # constant rate, then a linear decay over the last iterations
 model = dict(
     type='react_mm.CLIP',
     image_tower=dict(type='react_mm.CLIPViT', arch='toy-vit', frozen=False),
@@ -35,12 +35,19 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=100, T_max=iterations - 100),
+    dict(
+        type='LinearLR',
+        start_factor=1.0,
+        end_factor=0.01,
+        by_epoch=False,
+        begin=iterations - decay,
+        end=iterations,
+    ),
 ]
-custom_hooks = [dict(type='react_mm.PatchDropoutHook', prob=0.5, until=iterations * 4 // 5)]
+custom_hooks = [dict(type='react_mm.PatchDropoutHook', prob=0.5, until=iterations - decay)]
 default_hooks = dict(
     checkpoint=dict(
-        type='react_mm.SafeCheckpointHook', by_epoch=False, interval=500, max_keep_ckpts=1
+        type='react_mm.SafeCheckpointHook', by_epoch=False, interval=250, max_keep_ckpts=1
     ),
     logger=dict(type='LoggerHook', interval=50),
 )
