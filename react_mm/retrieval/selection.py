@@ -172,10 +172,9 @@ def _preference(best: dict[str, np.ndarray], left: np.ndarray) -> np.ndarray:
 def _position_in_group(groups: np.ndarray) -> np.ndarray:
     """For each element the number of earlier elements of its group."""
     order = np.argsort(groups, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0]) if len(groups) else []
-    lengths = np.diff(np.r_[starts, len(groups)])
+    arranged = groups[order]
     position = np.empty(len(groups), np.int64)
-    position[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    position[order] = np.arange(len(groups)) - np.searchsorted(arranged, arranged, side="left")
     return position
 
 

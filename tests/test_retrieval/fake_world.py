@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import sys
 import tarfile
 import time
@@ -58,7 +59,9 @@ class HashEncoder:
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         rows = []
         for text in texts:
-            found = [i for i, name in enumerate(COLOURS) if name in text.lower().split()]
+            found = [
+                i for i, name in enumerate(COLOURS) if name in re.findall("[a-z]+", text.lower())
+            ]
             rows.append(_vector(found[0] if found else None, text.encode()))
         return np.stack(rows)
 
@@ -115,7 +118,7 @@ def write_pool(folder: Path, shards: int = 3, per_shard: int = 20) -> Path:
     return folder
 
 
-def config(pool: Path, work: Path, **changes: dict) -> dict:
+def config(pool: Path, work: Path, /, **changes: dict) -> dict:
     """A whole retrieval config over a pool folder."""
     base = {
         "work_dir": str(work),
