@@ -7,9 +7,9 @@ import numpy as np
 
 from react_mm.toy.drawing import COLOURS, jitter, shade
 
-__all__ = ['BACKGROUNDS', 'camera', 'paint_background']
+__all__ = ["BACKGROUNDS", "camera", "paint_background"]
 
-BACKGROUNDS: tuple[str, ...] = ('plain', 'gradient', 'speckled', 'striped', 'cloudy', 'cluttered')
+BACKGROUNDS: tuple[str, ...] = ("plain", "gradient", "speckled", "striped", "cloudy", "cluttered")
 """Kinds of background, as captions call them."""
 
 _WORDS = tuple(COLOURS)
@@ -34,25 +34,25 @@ def paint_background(
     second = jitter(rng, shade(first, float(rng.uniform(0.6, 1.5))), 12)
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = first
-    if kind in ('gradient', 'striped'):
+    if kind in ("gradient", "striped"):
         a = float(rng.uniform(0, 2 * np.pi))
-        y, x = np.ogrid[0:1:height * 1j, 0:1:width * 1j]
+        y, x = np.ogrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
         ramp = x * np.float32(np.cos(a)) + y * np.float32(np.sin(a))
-        if kind == 'striped':
+        if kind == "striped":
             on = (ramp * float(rng.uniform(3, 9))) % 1.0 < 0.5
             canvas[on] = second
         else:
             ramp = (ramp - ramp.min()) / max(float(np.ptp(ramp)), 1e-6)
             mix = np.array(first) + ramp[..., None] * (np.array(second) - np.array(first))
             canvas = mix.astype(np.uint8)
-    elif kind in ('speckled', 'cloudy'):
-        cells = 24 if kind == 'speckled' else int(rng.integers(3, 7))
+    elif kind in ("speckled", "cloudy"):
+        cells = 24 if kind == "speckled" else int(rng.integers(3, 7))
         noise = rng.integers(0, 256, (cells, cells), np.uint8)
-        how = cv2.INTER_NEAREST if kind == 'speckled' else cv2.INTER_CUBIC
+        how = cv2.INTER_NEAREST if kind == "speckled" else cv2.INTER_CUBIC
         blend = cv2.resize(noise, (width, height), interpolation=how)[..., None] / np.float32(255)
         mix = np.array(first, np.float32) * (1 - blend) + np.array(second, np.float32) * blend
         canvas = mix.astype(np.uint8)
-    elif kind == 'cluttered':
+    elif kind == "cluttered":
         for _ in range(int(rng.integers(4, 10))):
             centre = rng.integers(0, (width, height), 2).tolist()
             size = int(rng.integers(3, max(4, width // 7)))

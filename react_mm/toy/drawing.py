@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-__all__ = ['COLOURS', 'SUPERSAMPLE', 'Pen', 'circle_points', 'frame', 'jitter', 'shade']
+__all__ = ["COLOURS", "SUPERSAMPLE", "Pen", "circle_points", "frame", "jitter", "shade"]
 
 SUPERSAMPLE = 2
 """Linear supersampling factor of the canvas."""
@@ -22,23 +22,23 @@ _SHIFT = 4  # cv2 fixed point: 1/16 pixel
 _ONE = 1 << _SHIFT
 
 COLOURS: dict[str, tuple[int, int, int]] = {
-    'red': (214, 40, 40),
-    'orange': (243, 132, 30),
-    'yellow': (250, 212, 45),
-    'green': (60, 160, 70),
-    'lime': (150, 205, 60),
-    'teal': (30, 150, 150),
-    'blue': (45, 95, 205),
-    'sky blue': (110, 185, 240),
-    'navy': (25, 40, 110),
-    'purple': (125, 60, 170),
-    'pink': (242, 130, 175),
-    'brown': (125, 80, 45),
-    'tan': (210, 170, 120),
-    'cream': (248, 236, 205),
-    'white': (248, 248, 248),
-    'grey': (145, 145, 150),
-    'black': (30, 30, 34),
+    "red": (214, 40, 40),
+    "orange": (243, 132, 30),
+    "yellow": (250, 212, 45),
+    "green": (60, 160, 70),
+    "lime": (150, 205, 60),
+    "teal": (30, 150, 150),
+    "blue": (45, 95, 205),
+    "sky blue": (110, 185, 240),
+    "navy": (25, 40, 110),
+    "purple": (125, 60, 170),
+    "pink": (242, 130, 175),
+    "brown": (125, 80, 45),
+    "tan": (210, 170, 120),
+    "cream": (248, 236, 205),
+    "white": (248, 248, 248),
+    "grey": (145, 145, 150),
+    "black": (30, 30, 34),
 }
 """Colour words that captions use and what they look like (RGB, 0 to 255)."""
 
@@ -177,19 +177,19 @@ class Pen:
         u = (inverse[0, 0] * x + inverse[0, 1] * y) * frequency + phase
         v = (inverse[1, 0] * x + inverse[1, 1] * y) * frequency + phase
         view = self.canvas[low[1] : high[1], low[0] : high[0]]
-        if kind == 'shine':
+        if kind == "shine":
             gain = 1.0 + 0.22 * np.clip(-(u + v) / max(frequency, 1e-6), -1.2, 1.2)
             lit = np.clip(view * gain[..., None], 0, 255).astype(np.uint8)
             np.copyto(view, lit, where=region[..., None].astype(bool))
             return
-        if kind == 'stripes':
+        if kind == "stripes":
             on = (u % 1.0) < 0.45
-        elif kind == 'bands':
+        elif kind == "bands":
             on = (v % 1.0) < 0.45
-        elif kind == 'dots':
+        elif kind == "dots":
             on = ((u % 1.0) - 0.5) ** 2 + ((v % 1.0) - 0.5) ** 2 < 0.085
-        elif kind == 'checks':
+        elif kind == "checks":
             on = (np.floor(u) + np.floor(v)) % 2 < 1
         else:
-            raise ValueError(f'unknown texture {kind!r}')
+            raise ValueError(f"unknown texture {kind!r}")
         view[(region > 0) & on] = colour

@@ -9,7 +9,7 @@ from torch import nn
 
 from react_mm.registry import HOOKS
 
-__all__ = ['PatchDropoutHook']
+__all__ = ["PatchDropoutHook"]
 
 
 @HOOKS.register_module()
@@ -26,7 +26,7 @@ class PatchDropoutHook(Hook):
 
     def __init__(self, prob: float, until: int) -> None:
         if not 0.0 <= prob < 1.0:
-            raise ValueError(f'PatchDropoutHook: prob must lie in [0, 1), not {prob}')
+            raise ValueError(f"PatchDropoutHook: prob must lie in [0, 1), not {prob}")
         self.prob, self.until = prob, until
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:

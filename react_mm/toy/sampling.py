@@ -11,11 +11,11 @@ from react_mm.toy.captions import caption, mention
 from react_mm.toy.scene import Drawing, draw_scene, draw_single
 from react_mm.toy.world import CONCEPTS, TARGET_FAMILY
 
-__all__ = ['PAIR_PARTS', 'Pair', 'PairPart', 'labelled_single', 'pair', 'scene']
+__all__ = ["PAIR_PARTS", "Pair", "PairPart", "labelled_single", "pair", "scene"]
 
 _TARGET = np.array([i for i, c in enumerate(CONCEPTS) if c.family == TARGET_FAMILY])
 _OTHER = np.array([i for i, c in enumerate(CONCEPTS) if c.family != TARGET_FAMILY])
-_PART_IDS = {'pool': 0, 'base': 1, 'val': 2, 'test': 3, 'train': 4}
+_PART_IDS = {"pool": 0, "base": 1, "val": 2, "test": 3, "train": 4}
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class PairPart:
 
 
 PAIR_PARTS: dict[str, PairPart] = {
-    'pool': PairPart(6000, target=0.05, mention=0.006),
-    'base': PairPart(40000, target=0.005, mention=0.003),
+    "pool": PairPart(6000, target=0.05, mention=0.006),
+    "base": PairPart(40000, target=0.005, mention=0.003),
 }
 """The two collections: what is retrieved from, and what the base was pretrained on."""
 
@@ -72,8 +72,8 @@ def _kind(part: PairPart, index: int) -> str:
         return int((index + 1) * share + offset) > int(index * share + offset)
 
     if hits(part.target, 0.5):
-        return 'target'
-    return 'mention' if hits(part.mention, 0.25) else 'other'
+        return "target"
+    return "mention" if hits(part.mention, 0.25) else "other"
 
 
 def pair(seed: int, name: str, index: int) -> Pair:
@@ -87,18 +87,18 @@ def pair(seed: int, name: str, index: int) -> Pair:
     part = PAIR_PARTS[name]
     rng = _generator(seed, name, 0, index)
     kind = _kind(part, index)
-    main = int(rng.choice(_TARGET if kind == 'target' else _OTHER))
+    main = int(rng.choice(_TARGET if kind == "target" else _OTHER))
     if rng.random() < part.singles:
         drawing = draw_single(rng, main)
     else:
         count = int(rng.integers(1, 6))
         others = rng.choice(_OTHER, count, replace=False).tolist()
-        if kind == 'target' and count > 2:  # often two of the family together
+        if kind == "target" and count > 2:  # often two of the family together
             others[0] = int(rng.choice(_TARGET))
         chosen = [main, *(c for c in others if c != main)][:count]
         side = int(rng.integers(64, 97))
         drawing = draw_scene(rng, chosen, side, side)
-    if kind == 'mention':
+    if kind == "mention":
         text = mention(rng, drawing, int(rng.choice(_TARGET)))
     else:
         text = caption(rng, drawing, part.nameless)

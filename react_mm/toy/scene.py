@@ -12,7 +12,7 @@ from react_mm.toy.drawing import COLOURS, SUPERSAMPLE, Pen, frame, jitter, shade
 from react_mm.toy.shapes import SHAPES
 from react_mm.toy.world import CONCEPTS
 
-__all__ = ['Drawing', 'Placed', 'draw_scene', 'draw_single']
+__all__ = ["Drawing", "Placed", "draw_scene", "draw_single"]
 
 
 @dataclass
@@ -50,8 +50,8 @@ class Drawing:
 
     image: np.ndarray
     objects: list[Placed] = field(default_factory=list)
-    background: str = 'plain'
-    background_colour: str = 'white'
+    background: str = "plain"
+    background_colour: str = "white"
 
 
 def _draw_object(
@@ -126,9 +126,7 @@ def _place(
     return spots
 
 
-def draw_scene(
-    rng: np.random.Generator, concepts: list[int], height: int, width: int
-) -> Drawing:
+def draw_scene(rng: np.random.Generator, concepts: list[int], height: int, width: int) -> Drawing:
     """Draw several objects that may touch but hide each other little.
 
     Objects for which no room is found, or of which less than 30 % would stay visible, are left

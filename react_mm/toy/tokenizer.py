@@ -16,19 +16,29 @@ from pathlib import Path
 from react_mm.manifest import atomic_path
 from react_mm.toy.captions import vocabulary_text
 
-__all__ = ['MERGES_FILE', 'MAX_VOCABULARY', 'learn_merges', 'vocabulary_size', 'write_merges']
+__all__ = ["MERGES_FILE", "MAX_VOCABULARY", "learn_merges", "vocabulary_size", "write_merges"]
 
-MERGES_FILE = Path(__file__).with_name('toy-merges.txt.gz')
+MERGES_FILE = Path(__file__).with_name("toy-merges.txt.gz")
 """The merges that ship with the package."""
 
 MAX_VOCABULARY = 2048
 """Upper bound of the number of tokens: 512 bytes, the merges and two special tokens."""
 
-_EXTRA = ('close-up', 'photograph', 'sketch', 'painting', 'cropped', 'bright', 'dark', 'small', 'many')
+_EXTRA = (
+    "close-up",
+    "photograph",
+    "sketch",
+    "painting",
+    "cropped",
+    "bright",
+    "dark",
+    "small",
+    "many",
+)
 
 
 def _split(word: str) -> tuple[str, ...]:
-    return (*word[:-1], word[-1] + '</w>')
+    return (*word[:-1], word[-1] + "</w>")
 
 
 def learn_merges(texts: Iterable[str], limit: int) -> list[tuple[str, str]]:
@@ -41,7 +51,7 @@ def learn_merges(texts: Iterable[str], limit: int) -> list[tuple[str, str]]:
         texts: Lower-case ASCII texts.
         limit: Largest number of merges.
     """
-    counts = Counter(w for text in texts for w in re.findall(r'[a-z]+|[^\sa-z0-9]+', text.lower()))
+    counts = Counter(w for text in texts for w in re.findall(r"[a-z]+|[^\sa-z0-9]+", text.lower()))
     words = {word: _split(word) for word in counts}
     merges: list[tuple[str, str]] = []
     while len(merges) < limit:
@@ -82,7 +92,7 @@ def write_merges(path: Path = MERGES_FILE) -> int:
     line as one more merge.
     """
     merges = learn_merges([*vocabulary_text(), *_EXTRA], MAX_VOCABULARY - 514)
-    lines = ['#version: react_mm drawn world', *(' '.join(pair) for pair in merges)]
+    lines = ["#version: react_mm drawn world", *(" ".join(pair) for pair in merges)]
     with atomic_path(Path(path)) as temporary:
-        temporary.write_bytes(gzip.compress('\n'.join(lines).encode(), mtime=0))
+        temporary.write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
     return vocabulary_size(merges)

@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    'CONCEPTS',
-    'FAMILIES',
-    'TARGET_FAMILY',
-    'Concept',
-    'concept_names',
-    'family_of',
-    'other_names',
-    'synonyms',
-    'target_names',
+    "CONCEPTS",
+    "FAMILIES",
+    "TARGET_FAMILY",
+    "Concept",
+    "concept_names",
+    "family_of",
+    "other_names",
+    "synonyms",
+    "target_names",
 ]
 
 
@@ -43,76 +43,76 @@ class Concept:
 
 
 _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
-    'fruit': {
-        'strawberry': (),
-        'banana': ('plantain',),
-        'watermelon': ('water melon', 'melon slice'),
-        'grape': ('grapes',),
-        'pineapple': ('ananas',),
-        'cherry': ('cherries',),
+    "fruit": {
+        "strawberry": (),
+        "banana": ("plantain",),
+        "watermelon": ("water melon", "melon slice"),
+        "grape": ("grapes",),
+        "pineapple": ("ananas",),
+        "cherry": ("cherries",),
     },
-    'vehicle': {
-        'car': ('automobile',),
-        'bus': ('coach',),
-        'sailing boat': ('sailboat',),
-        'rocket': ('spaceship',),
-        'bicycle': ('bike',),
-        'hot-air balloon': ('montgolfier',),
+    "vehicle": {
+        "car": ("automobile",),
+        "bus": ("coach",),
+        "sailing boat": ("sailboat",),
+        "rocket": ("spaceship",),
+        "bicycle": ("bike",),
+        "hot-air balloon": ("montgolfier",),
     },
-    'building': {
-        'house': ('cottage',),
-        'lighthouse': ('beacon',),
-        'windmill': ('wind mill',),
-        'tent': ('tipi',),
-        'castle': ('fortress',),
-        'igloo': ('snow hut',),
+    "building": {
+        "house": ("cottage",),
+        "lighthouse": ("beacon",),
+        "windmill": ("wind mill",),
+        "tent": ("tipi",),
+        "castle": ("fortress",),
+        "igloo": ("snow hut",),
     },
-    'sea animal': {
-        'fish': ('goldfish',),
-        'octopus': ('kraken',),
-        'starfish': ('sea star',),
-        'crab': ('crayfish',),
-        'jellyfish': ('medusa',),
-        'whale': ('orca',),
+    "sea animal": {
+        "fish": ("goldfish",),
+        "octopus": ("kraken",),
+        "starfish": ("sea star",),
+        "crab": ("crayfish",),
+        "jellyfish": ("medusa",),
+        "whale": ("orca",),
     },
-    'household': {
-        'mug': ('cup',),
-        'teapot': ('tea pot',),
-        'table lamp': ('desk lamp',),
-        'clock': ('timepiece',),
-        'umbrella': ('parasol',),
-        'candle': ('taper',),
+    "household": {
+        "mug": ("cup",),
+        "teapot": ("tea pot",),
+        "table lamp": ("desk lamp",),
+        "clock": ("timepiece",),
+        "umbrella": ("parasol",),
+        "candle": ("taper",),
     },
-    'plant': {
-        'cactus': ('saguaro',),
-        'mushroom': ('toadstool',),
-        'daisy': ('marguerite',),
-        'fir tree': ('conifer',),
-        'tulip': (),
-        'clover': ('shamrock',),
+    "plant": {
+        "cactus": ("saguaro",),
+        "mushroom": ("toadstool",),
+        "daisy": ("marguerite",),
+        "fir tree": ("conifer",),
+        "tulip": (),
+        "clover": ("shamrock",),
     },
-    'snack': {
-        'ice cream': ('gelato',),
-        'doughnut': ('donut',),
-        'pizza': ('pizza slice',),
-        'fried egg': ('sunny side up',),
-        'lollipop': ('lolly',),
-        'hamburger': ('burger',),
+    "snack": {
+        "ice cream": ("gelato",),
+        "doughnut": ("donut",),
+        "pizza": ("pizza slice",),
+        "fried egg": ("sunny side up",),
+        "lollipop": ("lolly",),
+        "hamburger": ("burger",),
     },
-    'garden animal': {
-        'ladybird': ('ladybug',),
-        'bumblebee': ('bee',),
-        'butterfly': ('moth',),
-        'caterpillar': ('larva',),
-        'dragonfly': ('damselfly',),
-        'snail': ('slug',),
+    "garden animal": {
+        "ladybird": ("ladybug",),
+        "bumblebee": ("bee",),
+        "butterfly": ("moth",),
+        "caterpillar": ("larva",),
+        "dragonfly": ("damselfly",),
+        "snail": ("slug",),
     },
 }
 
 FAMILIES: tuple[str, ...] = tuple(_TABLE)
 """The families, in the order of their concepts."""
 
-TARGET_FAMILY: str = 'garden animal'
+TARGET_FAMILY: str = "garden animal"
 """The family that is rare in the pretraining pairs: the target domain of a customization."""
 
 CONCEPTS: tuple[Concept, ...] = tuple(
@@ -148,7 +148,7 @@ def family_of(name: str) -> str:
     for concept in CONCEPTS:
         if concept.name == name:
             return concept.family
-    raise KeyError(f'no concept {name!r} in the drawn world; see react_mm.toy.world.CONCEPTS')
+    raise KeyError(f"no concept {name!r} in the drawn world; see react_mm.toy.world.CONCEPTS")
 
 
 def synonyms() -> dict[str, list[str]]:

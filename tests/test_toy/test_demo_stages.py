@@ -103,3 +103,11 @@ def test_stamp_holds_no_more_than_json(tmp_path):
     result = stages.run("x", lambda: {"t": (1, 2)}, {"path": tmp_path})
     assert result == {"t": [1, 2]}
     assert json.loads((tmp_path / "stages" / "x.json").read_text())["result"] == result
+
+
+def test_stage_runs_again_when_it_is_no_longer_whole(tmp_path):
+    runs = []
+    for there in (True, True, False):
+        stages = Stages(tmp_path, say=lambda line: None)
+        stages.run("x", lambda: {"run": runs.append(1)}, {}, whole=lambda there=there: there)
+    assert len(runs) == 2

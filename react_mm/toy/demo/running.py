@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import io
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,16 @@ def quiet() -> Iterator[io.StringIO]:
         raise
 
 
-def read_config(path: Path, work_dir: Path, options: Mapping[str, Any]) -> Config:
+def read_config(
+    path: Path, work_dir: Path, options: Mapping[str, Any], checkpoint: Path | None = None
+) -> Config:
     """Reads a config exactly as the tools do.
 
     Args:
         path: Config file.
         work_dir: Folder of logs and results.
         options: As after ``--cfg-options``.
+        checkpoint: Weights of the whole model to load.
 
     Returns:
         The checked config.
@@ -95,7 +99,19 @@ def read_config(path: Path, work_dir: Path, options: Mapping[str, Any]) -> Confi
         launcher="none",
         local_rank=0,
     )
-    return prepare(arguments)
+    return prepare(arguments, checkpoint=None if checkpoint is None else str(checkpoint))
+
+
+def text_of(path: Path, work_dir: Path, options: Mapping[str, Any]) -> str:
+    """A config with its options as text: what a stage's stamp depends on."""
+    with quiet():
+        return read_config(path, work_dir, options).pretty_text
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on most."""
+    names = ("react_mm", "torch", "open_clip_torch", "onedl-mmengine", "onedl-mmdetection")
+    return {name: version(name) for name in names}
 
 
 def runner_of(config: Config, title: str) -> Runner:
@@ -114,10 +130,14 @@ def train(path: Path, work_dir: Path, options: Mapping[str, Any], title: str) ->
 
 
 def test(
-    path: Path, work_dir: Path, options: Mapping[str, Any], title: str
+    path: Path,
+    work_dir: Path,
+    options: Mapping[str, Any],
+    title: str,
+    checkpoint: Path | None = None,
 ) -> tuple[dict[str, float], Runner]:
-    """Tests as ``tools/test.py PATH --work-dir ... --cfg-options ...`` does."""
+    """Tests as ``tools/test.py PATH CHECKPOINT --work-dir ... --cfg-options ...`` does."""
     with quiet():
-        runner = runner_of(read_config(path, work_dir, options), title)
+        runner = runner_of(read_config(path, work_dir, options, checkpoint), title)
         metrics = runner.test()
     return {key: float(value) for key, value in metrics.items()}, runner

@@ -60,6 +60,7 @@ class Stages:
         settings: Mapping[str, Any],
         after: Sequence[str] = (),
         outputs: Sequence[Path] = (),
+        whole: Callable[[], bool] | None = None,
     ) -> Result:
         """Runs a stage, or takes its result from an earlier run.
 
@@ -69,6 +70,7 @@ class Stages:
             settings: Everything but the inputs that the result depends on.
             after: Earlier stages whose results or files are the inputs.
             outputs: Files that the function writes; they must be whole for a result to be reused.
+            whole: Says whether what else the function wrote is still there.
 
         Returns:
             The stage's result.
@@ -80,6 +82,8 @@ class Stages:
         inputs = {earlier: self.stamps[earlier].digest for earlier in after}
         key = _hash({"name": name, "settings": _plain(settings), "inputs": inputs})
         stamp = None if name in self.again else self._reusable(name, key)
+        if stamp is not None and whole is not None and not whole():
+            stamp = None
         if stamp is None:
             self.say(f"== {name}")
             start = time.perf_counter()

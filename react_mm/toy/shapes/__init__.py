@@ -3,4 +3,4 @@
 from react_mm.toy.shapes import built, garden, home, nature, sea, travel
 from react_mm.toy.shapes.registry import SHAPES, Shape
 
-__all__ = ['SHAPES', 'Shape', 'built', 'garden', 'home', 'nature', 'sea', 'travel']
+__all__ = ["SHAPES", "Shape", "built", "garden", "home", "nature", "sea", "travel"]

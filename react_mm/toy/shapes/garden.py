@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from react_mm.toy.drawing import COLOURS, Colour, Pen, circle_points, jitter, shade
+from react_mm.toy.drawing import COLOURS, Colour, Pen, jitter, shade
 from react_mm.toy.shapes.registry import pick, shape, surface
 
 Rng = np.random.Generator
-_INK = COLOURS['black']
+_INK = COLOURS["black"]
 
 
-@shape('ladybird', ('red', 'orange', 'yellow'), spin=180)
+@shape("ladybird", ("red", "orange", "yellow"), spin=180)
 def ladybird(pen: Pen, rng: Rng, colour: Colour) -> None:
     for side in (-1, 1):
         for y in (-0.2, 0.2, 0.55):
@@ -27,23 +27,23 @@ def ladybird(pen: Pen, rng: Rng, colour: Colour) -> None:
             pen.ellipse(side * x, y, r, r, _INK)
 
 
-@shape('bumblebee', ('yellow', 'orange'), spin=60)
+@shape("bumblebee", ("yellow", "orange"), spin=60)
 def bumblebee(pen: Pen, rng: Rng, colour: Colour) -> None:
-    wing = jitter(rng, COLOURS[pick(rng, ('sky blue', 'white', 'grey'))], 12)
+    wing = jitter(rng, COLOURS[pick(rng, ("sky blue", "white", "grey"))], 12)
     lift = rng.uniform(15, 40)
     pen.ellipse(-0.2, -0.5, 0.3, 0.5, wing, -lift)
     pen.ellipse(0.3, -0.5, 0.3, 0.5, wing, lift)
     pen.poly([(0.75, 0.1), (1.0, 0.2), (0.75, 0.35)], _INK)
-    bands = ('stripes', _INK, rng.uniform(1.6, 2.2), rng.uniform(0, 1))
+    bands = ("stripes", _INK, rng.uniform(1.6, 2.2), rng.uniform(0, 1))
     pen.ellipse(0.1, 0.2, 0.75, 0.5, colour, 0, bands)
     pen.ellipse(-0.65, 0.15, 0.3, 0.3, _INK)
-    pen.ellipse(-0.72, 0.08, 0.08, 0.08, COLOURS['white'])
+    pen.ellipse(-0.72, 0.08, 0.08, 0.08, COLOURS["white"])
 
 
-@shape('butterfly', ('blue', 'orange', 'purple', 'yellow', 'pink'), spin=180)
+@shape("butterfly", ("blue", "orange", "purple", "yellow", "pink"), spin=180)
 def butterfly(pen: Pen, rng: Rng, colour: Colour) -> None:
     edge = pick(rng, (shade(colour, 0.55), _INK))
-    spot = jitter(rng, COLOURS[pick(rng, ('white', 'yellow', 'red'))])
+    spot = jitter(rng, COLOURS[pick(rng, ("white", "yellow", "red"))])
     for side in (-1, 1):
         for cy, rx, ry, tilt in ((-0.38, 0.52, 0.42, -35), (0.45, 0.4, 0.36, 35)):
             x = side * 0.5
@@ -54,7 +54,7 @@ def butterfly(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.ellipse(0, 0.05, 0.1, 0.62, _INK)
 
 
-@shape('caterpillar', ('lime', 'green', 'yellow', 'brown'), spin=40)
+@shape("caterpillar", ("lime", "green", "yellow", "brown"), spin=40)
 def caterpillar(pen: Pen, rng: Rng, colour: Colour) -> None:
     n = int(rng.integers(5, 7))
     phase, bend = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.25)
@@ -63,30 +63,30 @@ def caterpillar(pen: Pen, rng: Rng, colour: Colour) -> None:
     for i in range(n):
         pen.line([(x[i], y[i] + 0.2), (x[i], y[i] + 0.45)], 0.09, _INK)
         pen.ellipse(x[i], y[i], 0.28, 0.3, colour if i % 2 else shade(colour, 0.7))
-    head = jitter(rng, COLOURS[pick(rng, ('red', 'orange', 'brown'))])
+    head = jitter(rng, COLOURS[pick(rng, ("red", "orange", "brown"))])
     for side in (-0.15, 0.12):
         pen.line([(x[-1] + side * 0.5, y[-1] - 0.2), (x[-1] + side, y[-1] - 0.6)], 0.06, _INK)
     pen.ellipse(x[-1], y[-1], 0.3, 0.32, head)
-    pen.ellipse(x[-1] - 0.1, y[-1] - 0.05, 0.08, 0.08, COLOURS['white'])
+    pen.ellipse(x[-1] - 0.1, y[-1] - 0.05, 0.08, 0.08, COLOURS["white"])
 
 
-@shape('dragonfly', ('teal', 'blue', 'green', 'red'), spin=180)
+@shape("dragonfly", ("teal", "blue", "green", "red"), spin=180)
 def dragonfly(pen: Pen, rng: Rng, colour: Colour) -> None:
-    wing = jitter(rng, COLOURS[pick(rng, ('sky blue', 'white', 'cream'))], 12)
+    wing = jitter(rng, COLOURS[pick(rng, ("sky blue", "white", "cream"))], 12)
     sweep = rng.uniform(5, 18)
     for side in (-1, 1):
         pen.ellipse(side * 0.52, -0.4, 0.48, 0.13, wing, side * -sweep)
         pen.ellipse(side * 0.48, -0.12, 0.46, 0.13, wing, side * sweep)
-    bands = surface(rng, shade(colour, 0.5), ('bands', None), 3, 5)
+    bands = surface(rng, shade(colour, 0.5), ("bands", None), 3, 5)
     pen.ellipse(0, 0.35, 0.09, 0.65, colour, 0, bands)
     pen.ellipse(0, -0.3, 0.16, 0.25, shade(colour, 0.8))
     for side in (-1, 1):
         pen.ellipse(side * 0.12, -0.62, 0.14, 0.14, shade(colour, 0.5))
 
 
-@shape('snail', ('brown', 'tan', 'orange', 'purple', 'pink'), spin=15)
+@shape("snail", ("brown", "tan", "orange", "purple", "pink"), spin=15)
 def snail(pen: Pen, rng: Rng, colour: Colour) -> None:
-    body = jitter(rng, COLOURS[pick(rng, ('tan', 'cream', 'grey', 'lime'))])
+    body = jitter(rng, COLOURS[pick(rng, ("tan", "cream", "grey", "lime"))])
     foot = [(-1.0, 0.75), (-0.85, 0.1), (-0.6, 0.1), (-0.5, 0.5), (0.95, 0.75)]
     pen.poly(foot, body)
     for x in (-0.92, -0.68):

@@ -9,7 +9,7 @@ import numpy as np
 
 from react_mm.toy.drawing import Colour, Pen
 
-__all__ = ['SHAPES', 'Shape', 'pick', 'shape', 'surface']
+__all__ = ["SHAPES", "Shape", "pick", "shape", "surface"]
 
 
 @dataclass(frozen=True)
