@@ -41,6 +41,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.args:  # mmengine would stumble over them at the first save
+            raise TypeError(f"SafeCheckpointHook has no arguments {sorted(self.args)}")
         self._rng: list[dict[str, Any]] | None = None
         self._to_restore: list[dict[str, Any]] | None = None
 
@@ -99,7 +101,6 @@ class SafeCheckpointHook(CheckpointHook):
                 save_param_scheduler=self.save_param_scheduler,
                 meta=meta,
                 by_epoch=self.by_epoch,
-                **self.args,
             )
         self._point_and_prune(runner, obsolete)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mmengine.optim import OptimWrapper
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -41,7 +41,7 @@ _BUILT: list[tuple[str, Registry, frozenset[str]]] = [
 ]
 _LOOPS = {"train_cfg": "IterBasedTrainLoop", "val_cfg": "ValLoop", "test_cfg": "TestLoop"}
 _LOADER = frozenset(inspect.signature(DataLoader.__init__).parameters) - {"self"}
-_LOADER_ALSO = frozenset({"num_batch_per_epoch", "disable_subprocess_warning", "_delete_"})
+_LOADER_ALSO = frozenset({"num_batch_per_epoch", "disable_subprocess_warning"})
 _OUR_REGISTRIES = (
     own.MODELS,
     own.DATASETS,
@@ -118,15 +118,13 @@ def _arguments(built: Callable | None, extra: frozenset[str]) -> set[str] | None
     """Argument names of a class along its bases, as long as each passes ``**kwargs`` on."""
     if built is None:
         return None
-    names = {"type", "_scope_", "_delete_"} | set(extra)
+    names = {"type", "_scope_"} | set(extra)
     for base in inspect.getmro(built) if inspect.isclass(built) else (built,):
         call = base.__dict__.get("__init__") if inspect.isclass(base) else base
         if call is None:
             continue
         parameters = inspect.signature(call).parameters.values()
-        names |= {p.name for p in parameters if p.name != "self"}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return names
-        if base is OptimWrapper:
-            return names
+        names |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        if base is CheckpointHook or not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names - {"self"}
     return None

@@ -97,6 +97,8 @@ class VocabularyHook(Hook):
                 f"VocabularyHook: {type(model).__name__} has no set_vocabulary; remove the hook"
             )
         meta = innermost(dataset).metainfo
+        if "base_classes" in meta and hasattr(model, "set_base_classes"):
+            model.set_base_classes(meta["base_classes"])
         model.set_vocabulary(names, self._synonyms(meta, names))
         if model.num_vocabulary != len(names):
             raise RuntimeError(
