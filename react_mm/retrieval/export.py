@@ -229,6 +229,9 @@ def render_template(name: str, **values: Any) -> str:
     """
     source = resources.files("react_mm.retrieval").joinpath("templates", name)
     environment = jinja2.Environment(
-        autoescape=".html" in name, undefined=jinja2.StrictUndefined, trim_blocks=True
+        autoescape=".html" in name,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
     return environment.from_string(source.read_text(encoding="utf-8")).render(**values)

@@ -291,7 +291,8 @@ class RetrievalPipeline:
             "pool": f"{embedded.facts['kept']} pairs kept of {embedded.facts['read']} read",
             "encoder": card["encoder"],
         }
-        write_report(report, choice, facts["concepts"], facts["rules"], head)
+        order_by = selected.settings["order_by"]
+        write_report(report, choice, facts["concepts"], facts["rules"], head, order_by)
         manifest.add(report)
         manifest.facts = {"pairs": choice.num_rows, "folder": str(manifest.folder)}
         manifest.save(complete=True)

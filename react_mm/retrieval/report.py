@@ -26,6 +26,7 @@ def write_report(
     concepts: Mapping[str, Mapping[str, int]],
     rules: list[dict[str, Any]],
     facts: Mapping[str, Any],
+    order_by: str = "standard_score",
 ) -> None:
     """Write ``report/index.html``: one file, pictures inside.
 
@@ -35,12 +36,14 @@ def write_report(
         concepts: Per concept: pairs ``hit`` and ``selected``.
         rules: Per rule: ``rule, before, removed, after``.
         facts: Name -> value lines for the head of the report.
+        order_by: 'standard_score' or 'score': what comes first in a gallery.
     """
     sections = []
     for concept, counts in concepts.items():
         mine = choice.filter(pc.equal(choice["concept"], concept))
         scores = mine["best_score"].to_numpy()
-        best = np.lexsort((mine["row"].to_numpy(), -mine["standard_score"].to_numpy()))
+        first = scores if order_by == "score" else mine["standard_score"].to_numpy()
+        best = np.lexsort((mine["row"].to_numpy(), -first))
         pictures = mine.take(pa.array(best[:PICTURES_PER_CONCEPT])).to_pylist()
         sections.append(
             {

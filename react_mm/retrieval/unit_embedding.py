@@ -76,7 +76,12 @@ def _prepare(sample: Sample, encoder: Encoder, limits: Limits) -> _Prepared:
         image = decode_image(data, limits)
     except Rejected as error:
         return _Prepared(sample, reason=error.reason, detail=error.detail)
-    pixels = encoder.prepare(image)
+    try:
+        pixels = encoder.prepare(image)
+    except Exception as error:
+        raise RuntimeError(
+            f"{sample.image_path} {sample.member}: the encoder's prepare failed"
+        ) from error
     return _Prepared(sample, pixels, caption, image.size, sha256_bytes(data))
 
 
