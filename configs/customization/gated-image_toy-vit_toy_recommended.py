@@ -1,9 +1,9 @@
 # Recommended: gates with a learning rate of their own, frozen base as teacher on general images.
 _base_ = [
-    '../_base_/models/clip_toy.py',
-    '../_base_/datasets/toy_pairs.py',
-    '../_base_/datasets/toy_zero_shot.py',
-    '../_base_/schedules/adamw_300i.py',
-    '../_base_/default_runtime.py',
+    "../_base_/models/clip_toy.py",
+    "../_base_/datasets/toy_pairs.py",
+    "../_base_/datasets/toy_zero_shot.py",
+    "../_base_/schedules/adamw_300i.py",
+    "../_base_/default_runtime.py",
 ]
-model = dict(method='gated-image', method_options=dict(blocks=6, mlp_ratio=4.0), teacher_weight=5.0)
+model = dict(method="gated-image", method_options=dict(blocks=6, mlp_ratio=4.0), teacher_weight=5.0)

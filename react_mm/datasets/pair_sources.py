@@ -1,7 +1,7 @@
 """Where image-text pairs come from: webdataset shards, or a folder with ``pairs.jsonl``.
 
-A source is read once into rows (key, caption, place of the image); what cannot be used is counted by
-reason, so that read = kept + rejected.
+A source is read once into rows (key, caption, place of the image); what cannot be used is counted
+by reason, so that read = kept + rejected.
 """
 
 import glob
@@ -89,7 +89,9 @@ class PairSource:
     def _keep(self, metadata: Mapping[str, Any], seen: set[str]) -> bool:
         seen.update(metadata)
         for field, wanted in (self.where or {}).items():
-            options = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
+            options = (
+                wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
+            )
             if metadata.get(field) not in options:
                 return False
         return True
@@ -112,16 +114,16 @@ class PairSource:
                 if image is None:
                     ledger["no image of a known type"] += 1
                     continue
-                if not self._keep(_metadata(files.get(".json"), ledger) if self.where else {}, seen):
+                if not self._keep(
+                    _metadata(files.get(".json"), ledger) if self.where else {}, seen
+                ):
                     ledger["filtered by where"] += 1
                     continue
                 caption, reason = _caption(files.get(".txt"))
                 if reason is not None and self.role == "pair":
                     ledger[reason] += 1
                     continue
-                yield PairRow(
-                    f"{shard.stem}/{key}", caption, str(shard), image.offset, image.size
-                )
+                yield PairRow(f"{shard.stem}/{key}", caption, str(shard), image.offset, image.size)
         self._check_fields(seen)
 
     def _from_list(self, folder: Path, ledger: Counter) -> Iterator[PairRow]:

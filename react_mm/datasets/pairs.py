@@ -1,3 +1,4 @@
+# ruff: noqa: NPY002 (timm and torchvision draw from the global generators)
 """Image-text pairs as a map-style dataset with random access and reproducible augmentation."""
 
 import logging
@@ -26,8 +27,8 @@ MAX_REPLACEMENTS = 100
 def seeded(*entropy: int):
     """Seeds ``random``, ``numpy.random`` and ``torch`` inside the block and restores them after it.
 
-    The state depends on ``entropy`` alone, so what is drawn does not depend on workers, on the order
-    of calls, or on an interruption.
+    The state depends on ``entropy`` alone, so what is drawn does not depend on workers, on the
+    order of calls, or on an interruption.
     """
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     words = np.random.SeedSequence([abs(int(e)) for e in entropy]).generate_state(3, np.uint32)
@@ -171,12 +172,12 @@ class PairDataset(Dataset):
             except DamagedImageError as error:
                 self._damaged += 1
                 print_log(
-                    f"damaged image {self.key(candidate)} replaced by the next of its role: {error}",
+                    f"damaged image {self.key(candidate)} replaced by the next one: {error}",
                     logger="current",
                     level=logging.WARNING,
                 )
         raise DamagedImageError(
-            f"{min(MAX_REPLACEMENTS, len(same))} images in a row are damaged, from {self.key(index)} on"
+            f"from {self.key(index)} on, {min(MAX_REPLACEMENTS, len(same))} images are damaged"
         )
 
     def _read(self, index: int) -> bytes:

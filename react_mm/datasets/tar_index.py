@@ -1,8 +1,8 @@
 """Random access into tar shards: where each member lies, found once and kept beside the shard.
 
 A shard is read through its headers a single time; the offsets (and the small text members
-themselves) go to ``<shard>.index.arrow``, which is used as long as the shard's size and modification
-time are those it was made from. Nothing is ever extracted to a path.
+themselves) go to ``<shard>.index.arrow``, which is used as long as the shard's size and
+modification time are those it was made from. Nothing is ever extracted to a path.
 """
 
 import hashlib
@@ -192,7 +192,9 @@ def _store(index: TarIndex, place: Path, stamp: dict[str, int]) -> bool:
         ):
             writer.write_table(table)
     except (OSError, UnicodeError) as error:
-        logging.getLogger(__name__).warning("index of %s not stored at %s: %s", index.path, place, error)
+        logging.getLogger(__name__).warning(
+            "index of %s not stored at %s: %s", index.path, place, error
+        )
         return False
     return True
 

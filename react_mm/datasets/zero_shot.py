@@ -26,7 +26,7 @@ Names = str | Sequence[str]
 
 
 class _Images(Dataset):
-    """Images on disk through a pipeline; a damaged one is an error, for a score must not skip it."""
+    """Images on disk through a pipeline; a damaged one is an error: no score may skip it."""
 
     def __init__(self, pipeline: Sequence[dict | Callable]) -> None:
         self.transforms = [TRANSFORMS.build(t) if isinstance(t, Mapping) else t for t in pipeline]

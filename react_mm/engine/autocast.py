@@ -39,7 +39,9 @@ class AutocastOptimWrapper(OptimWrapper):
     def optim_context(self, model: nn.Module):
         """Adds autocast to what ``OptimWrapper`` does (gradient synchronisation)."""
         kernel = nullcontext()
-        if self.device_type == "cpu":  # the fused kernel's bfloat16 backward is several times slower
+        if (
+            self.device_type == "cpu"
+        ):  # the fused kernel's bfloat16 backward is several times slower
             kernel = sdpa_kernel(SDPBackend.MATH)
         with super().optim_context(model), torch.autocast(self.device_type, torch.bfloat16), kernel:
             yield

@@ -1,3 +1,4 @@
+# ruff: noqa: NPY002 (timm and torchvision draw from the global generators)
 """A checkpoint hook that at every moment leaves a loadable checkpoint behind."""
 
 import random
@@ -60,9 +61,7 @@ class SafeCheckpointHook(CheckpointHook):
             for leftover in Path(self.out_dir).glob(f"{TEMPORARY_PREFIX}*.pth"):
                 leftover.unlink(missing_ok=True)
 
-    def before_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None
-    ) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Restores the generators of a resumed run, once.
 
         Not earlier: the data loader draws from torch's generator when its iterator is made.
@@ -192,7 +191,7 @@ def _replaced_by_hooks(runner: Runner) -> bool:
 
 
 def rng_state() -> dict[str, Any]:
-    """States of ``random``, ``numpy.random`` and ``torch`` (CPU, CUDA) as plain types and tensors."""
+    """States of ``random``, ``numpy.random``, ``torch`` (CPU, CUDA) as plain types and tensors."""
     kind, words, position, has_gauss, cached = np.random.get_state()
     return {
         "python": [list(random.getstate()[1]), random.getstate()[2]],

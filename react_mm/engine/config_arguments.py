@@ -16,7 +16,6 @@ from mmengine.registry import (
     OPTIM_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
-    TRANSFORMS,
     DefaultScope,
     Registry,
 )

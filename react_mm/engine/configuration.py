@@ -12,9 +12,22 @@ from react_mm.engine.config_arguments import RUNNER_KEYS, accepted_arguments
 from react_mm.suggestions import near_matches
 
 ALSO_TOP_LEVEL = frozenset(
-    "default_scope custom_imports work_dir load_from resume launcher log_level fp16 "
-    "activation_checkpointing efficient_conv_bn_eval compile auto_scale_lr tta_model tta_pipeline "
-    "model_wrapper_cfg find_unused_parameters class_groups train_pipeline test_pipeline".split()
+    (
+        "default_scope",
+        "custom_imports",
+        "auto_scale_lr",
+        "fp16",
+        "activation_checkpointing",
+        "efficient_conv_bn_eval",
+        "compile",
+        "model_wrapper_cfg",
+        "find_unused_parameters",
+        "runner_type",
+        "tta_model",
+        "tta_pipeline",
+        "train_pipeline",
+        "test_pipeline",
+    )
 )
 
 
@@ -30,8 +43,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     Args:
         path: Config file.
-        options: ``{'a.b.0.c': value}`` as from ``--cfg-options``. A top-level variable of the config
-            that other values were made from (``retrieved = 'work_dirs/...'``) is changed in those
+        options: ``{'a.b.0.c': value}`` as from ``--cfg-options``. A top-level variable of the
+            config that other values were made from (``retrieved = 'work_dirs/...'``) is changed in those
             values, too; plain mmengine would change the variable without effect.
 
     Raises:
@@ -63,10 +76,12 @@ def check_config(config: Config) -> None:
     loader = config.get("train_dataloader") or {}
     sampler = loader.get("sampler") or {}
     wanted = [sampler.get(k) for k in ("pairs_per_batch", "general_per_batch")]
-    if any(w is not None for w in wanted) and sum(w or 0 for w in wanted) != loader.get("batch_size"):
+    if any(w is not None for w in wanted) and sum(w or 0 for w in wanted) != loader.get(
+        "batch_size"
+    ):
         raise ValueError(
             f"train_dataloader.batch_size is {loader.get('batch_size')}, but its sampler's "
-            f"pairs_per_batch + general_per_batch are {sum(w or 0 for w in wanted)}: make them equal"
+            f"pairs_per_batch + general_per_batch are {sum(w or 0 for w in wanted)}"
         )
 
 
@@ -82,7 +97,9 @@ def _step(node: Any, part: str, dotted: str, walked: list[str]) -> Any:
     place = ".".join(walked) or "the config"
     if isinstance(node, (list, tuple)):
         if not part.isdigit() or int(part) >= len(node):
-            raise ConfigKeyError(f"--cfg-options {dotted}: {place} is a list of {len(node)} entries")
+            raise ConfigKeyError(
+                f"--cfg-options {dotted}: {place} is a list of {len(node)} entries"
+            )
         return node[int(part)]
     if not isinstance(node, Mapping):
         raise ConfigKeyError(
@@ -152,7 +169,8 @@ def _check_top_level(config: Config) -> None:
         assigned = len(re.findall(rf"^{re.escape(name)}\s*=(?!=)", text, re.MULTILINE))
         if uses <= assigned:
             raise ConfigKeyError(
-                f"config {config.filename}: nothing reads the key {name!r}{near_matches(name, known)}"
+                f"config {config.filename}: nothing reads the key {name!r}"
+                f"{near_matches(name, known)}"
             )
 
 
@@ -164,6 +182,6 @@ def _check_arguments(where: str, node: Mapping) -> None:
         if key not in accepted:
             what = node.get("type", where)
             raise ConfigKeyError(
-                f"config key {where}.{key} does not exist: {getattr(what, '__name__', what)} has no "
-                f"argument {key!r}{near_matches(str(key), accepted)}"
+                f"config key {where}.{key} does not exist: {getattr(what, '__name__', what)} "
+                f"has no argument {key!r}{near_matches(str(key), accepted)}"
             )

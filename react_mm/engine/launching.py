@@ -40,7 +40,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="change values of the config: KEY=VALUE with dotted keys, KEY=a,b for lists",
     )
     parser.add_argument(
-        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher"
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="job launcher",
     )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
@@ -87,7 +90,9 @@ def _start_gloo(config: Config) -> None:
     """Processes on CPUs: the group must exist before mmengine would ask for CUDA devices."""
     if not torch.distributed.is_initialized():
         if "RANK" not in os.environ:
-            raise ValueError("--launcher on CPUs needs torchrun's variables: use tools/dist_train.sh")
+            raise ValueError(
+                "--launcher on CPUs needs torchrun's variables: use tools/dist_train.sh"
+            )
         torch.distributed.init_process_group("gloo")
     config.setdefault("model_wrapper_cfg", CPU_WRAPPER)
 

@@ -1,8 +1,9 @@
 """Makes every checkpoint load of mmengine safe: nothing in a file is ever executed.
 
-mmengine 0.10.12 loads with ``weights_only=True`` first but falls back to ``weights_only=False`` when
-that fails, which runs whatever the file holds. :func:`install_safe_loading` replaces the one function
-behind all of mmengine's local loads by a strict one, and its download by one that loads as strictly.
+mmengine 0.10.12 loads with ``weights_only=True`` first but falls back to ``weights_only=False``
+when that fails, which runs whatever the file holds. :func:`install_safe_loading` replaces the one
+function behind all of mmengine's local loads by a strict one, and its download by one that loads as
+strictly.
 """
 
 import re
@@ -15,6 +16,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from react_mm.checkpoints import load_state
+
 
 def _statistic(owner: Any, name: str) -> Any:
     """Stands in for ``getattr``, by which a pickled HistoryBuffer names its own statistics."""
@@ -59,8 +61,8 @@ def safe_torch_load(file: Any, map_location: Any = None, **_: Any) -> Any:
     except Exception as error:
         raise UnsafeCheckpointError(
             f"checkpoint {file} cannot be loaded as plain tensors and numbers: {_reason(error)} "
-            "Nothing in it was executed. It is damaged, or was saved with objects that need code to "
-            "load; re-save it as tensors or safetensors."
+            "Nothing in it was executed. It is damaged, or was saved with objects that need code "
+            "to load; re-save it as tensors or safetensors."
         ) from error
 
 

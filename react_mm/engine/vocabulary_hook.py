@@ -36,8 +36,8 @@ def label_order(dataset: Any) -> tuple[str, ...] | None:
     if sorted(names) != sorted(classes):
         absent = sorted(set(classes) - set(names))
         raise ValueError(
-            f"{type(dataset).__name__}: the config names {len(classes)} classes, the annotation file "
-            f"{getattr(dataset, 'ann_file', '')} has {len(names)} of them"
+            f"{type(dataset).__name__}: the config names {len(classes)} classes, the annotation "
+            f"file {getattr(dataset, 'ann_file', '')} has {len(names)} of them"
             + (f"; not in the file: {', '.join(absent[:5])}" if absent else "")
         )
     return names

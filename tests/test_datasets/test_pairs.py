@@ -1,3 +1,4 @@
+# ruff: noqa: NPY002 (timm and torchvision draw from the global generators)
 import io
 import json
 import random
@@ -91,7 +92,12 @@ def test_seeding_leaves_the_global_generators_as_they_were(shards):
     with seeded(1, 2):
         one = random.random(), np.random.rand(), torch.rand(1).item()
     with seeded(1, 3):
-        assert all(a != b for a, b in zip(one, (random.random(), np.random.rand(), torch.rand(1).item()), strict=True))
+        assert all(
+            a != b
+            for a, b in zip(
+                one, (random.random(), np.random.rand(), torch.rand(1).item()), strict=True
+            )
+        )
 
 
 def test_damaged_images_are_replaced_the_same_way_and_counted(tmp_path):
@@ -119,7 +125,9 @@ def test_only_damaged_images_are_an_error(tmp_path):
 
 def test_unusable_pairs_are_counted_by_reason(tmp_path):
     with tarfile.open(tmp_path / "p.tar", "w") as tar:
-        for key, caption in dict(a=b"fine", b=b"  \n", c=None, d=b"\xff\xfe", e="שלום".encode()).items():
+        for key, caption in dict(
+            a=b"fine", b=b"  \n", c=None, d=b"\xff\xfe", e="שלום".encode()
+        ).items():
             add(tar, f"{key}.png", png(1))
             if caption is not None:
                 add(tar, f"{key}.txt", caption)

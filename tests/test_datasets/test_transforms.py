@@ -61,7 +61,9 @@ def test_timm_augment_is_timms_factory_up_to_bytes():
         assert got.shape == (3, 32, 32)
         inside = (expected - expected.round()).abs() < 1e-3
         erased += int(not inside.all())
-        assert (got.float() - expected).abs()[inside & (expected < 255.5) & (expected > -0.5)].max() < 0.01
+        assert (got.float() - expected).abs()[
+            inside & (expected < 255.5) & (expected > -0.5)
+        ].max() < 0.01
     assert 3 < erased < 20  # about a quarter of 40
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: NPY002 (timm and torchvision draw from the global generators)
 import os
 import random
 import shutil
@@ -127,7 +128,9 @@ def test_newest_loadable_is_found_whatever_the_pointer_says(tmp_path):
     run = runner(tmp_path)
     run.train()
     assert names(tmp_path) == ["iter_2.pth", "iter_4.pth", "iter_6.pth"]
-    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_4.pth"))  # killed before pointing
+    (tmp_path / "last_checkpoint").write_text(
+        str(tmp_path / "iter_4.pth")
+    )  # killed before pointing
     assert find_newest_checkpoint(tmp_path).name == "iter_6.pth"
     moved = tmp_path / "moved"
     moved.mkdir()

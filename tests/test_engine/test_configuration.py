@@ -9,7 +9,8 @@ default_scope = 'mmengine'
 retrieved = 'work_dirs/somewhere/retrieved'
 model = dict(
     type='react_mm.CLIP', method='gated-image',
-    image_tower=dict(type='react_mm.CLIPViT', arch='a'), text_tower=dict(type='react_mm.CLIPText', arch='a'))
+    image_tower=dict(type='react_mm.CLIPViT', arch='a'),
+    text_tower=dict(type='react_mm.CLIPText', arch='a'))
 train_dataloader = dict(
     batch_size=6,
     dataset=dict(type='react_mm.PairDataset',
@@ -20,7 +21,8 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=3)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))
-default_hooks = dict(checkpoint=dict(type='react_mm.SafeCheckpointHook', interval=2, by_epoch=False))
+default_hooks = dict(
+    checkpoint=dict(type='react_mm.SafeCheckpointHook', interval=2, by_epoch=False))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=3, by_epoch=False)]
 """
 

@@ -102,7 +102,9 @@ def test_roles_in_every_batch_and_their_own_epochs():
         assert [i in general for _, i in batch] == [False] * 4 + [True] * 2
         pair_draws += batch[:4]
         general_draws += batch[4:]
-    assert Counter(i for e, i in pair_draws if e == 0) == Counter(Roles().indices_of("pair").tolist())
+    assert Counter(i for e, i in pair_draws if e == 0) == Counter(
+        Roles().indices_of("pair").tolist()
+    )
     assert Counter(i for e, i in general_draws if e == 3) == Counter(dict.fromkeys(general, 1))
     assert stream.batch_size == 6
     assert len(set(pair_draws)) == len(pair_draws)  # no (epoch, index) twice: no augmentation twice

@@ -89,8 +89,11 @@ def test_train_export_test(world):
     np.testing.assert_allclose(np.linalg.norm(table, axis=1), 1, atol=1e-5)
     # the trained checkpoint and base + delta are the same model, the base another
     plain = json.loads(metrics(world, "plain"))
-    scaled = json.loads(metrics(world, "zero", f"model.delta={work_dir}/customized.safetensors",
-                                "model.gate_scale=0.0"))
+    scaled = json.loads(
+        metrics(
+            world, "zero", f"model.delta={work_dir}/customized.safetensors", "model.gate_scale=0.0"
+        )
+    )
     assert plain["metrics"] == scaled["metrics"]
     assert plain["metrics"]["zero_shot/images"] == 9
     checkpoint = torch.load(work_dir / "iter_6.pth", weights_only=False)["state_dict"]
@@ -101,6 +104,13 @@ def test_train_export_test(world):
 
 def metrics(world, name, *options):
     arguments = ["--cfg-options", *options] if options else []
-    tool("test", world / "test.py", "--work-dir", world / f"test-{name}", "--out",
-         world / f"{name}.json", *arguments)
+    tool(
+        "test",
+        world / "test.py",
+        "--work-dir",
+        world / f"test-{name}",
+        "--out",
+        world / f"{name}.json",
+        *arguments,
+    )
     return (world / f"{name}.json").read_text()

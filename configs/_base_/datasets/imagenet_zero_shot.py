@@ -3,16 +3,16 @@ val_dataloader = dict(
     batch_size=128,
     num_workers=4,
     dataset=dict(
-        type='react_mm.ZeroShotDataset',
-        path='data/imagenet/val',
-        classes='data/imagenet/classes.txt',
-        pipeline=[dict(type='react_mm.ResizeCenterCrop', size=224)],
+        type="react_mm.ZeroShotDataset",
+        path="data/imagenet/val",
+        classes="data/imagenet/classes.txt",
+        pipeline=[dict(type="react_mm.ResizeCenterCrop", size=224)],
     ),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    collate_fn=dict(type="default_collate"),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='react_mm.ZeroShotAccuracy', topk=(5,))
+val_evaluator = dict(type="react_mm.ZeroShotAccuracy", topk=(5,))
 test_evaluator = val_evaluator
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")

@@ -1,8 +1,8 @@
 # OpenAI's ViT-B/16: the quickgelu definition belongs to these weights.
-tower = dict(arch='ViT-B-16-quickgelu', pretrained='openai')
+tower = dict(arch="ViT-B-16-quickgelu", pretrained="openai")
 model = dict(
-    type='react_mm.CLIP',
-    image_tower=dict(type='react_mm.CLIPViT', with_cp=True, **tower),
-    text_tower=dict(type='react_mm.CLIPText', **tower),
-    templates='photo',
+    type="react_mm.CLIP",
+    image_tower=dict(type="react_mm.CLIPViT", with_cp=True, **tower),
+    text_tower=dict(type="react_mm.CLIPText", **tower),
+    templates="photo",
 )

@@ -1,12 +1,12 @@
-# Small sets: a few hundred steps. Gates start shut and open within tens of steps at a rate of their own.
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=300)
+# Small sets: a few hundred steps. Gates start shut and open within tens of steps at their own rate.
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=300, val_interval=300)
 optim_wrapper = dict(
-    type='OptimWrapper',
-    constructor='react_mm.CustomizationOptimConstructor',
-    optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
+    type="OptimWrapper",
+    constructor="react_mm.CustomizationOptimConstructor",
+    optimizer=dict(type="AdamW", lr=5e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
     paramwise_cfg=dict(gate_lr=5e-2),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=20, end=300, T_max=280, eta_min=0),
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=20),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=20, end=300, T_max=280, eta_min=0),
 ]
