@@ -2,6 +2,7 @@
 """The demo over several seeds with confidence intervals: the table of docs/toy_world.md.
 
     python tools/reproduce_toy_world.py --seeds 0 1 2 3 4
+    python tools/reproduce_toy_world.py --settings      # the grid behind the recommended config
 
 A killed run goes on where it was; finished stages of each seed are reused.
 """
@@ -13,6 +14,7 @@ import react_mm  # noqa: F401  (first: it supplies mmcv's operators)
 import react_mm.registry  # noqa: F401
 from react_mm.manifest import atomic_path, write_json
 from react_mm.toy.seeds import run_seed, table
+from react_mm.toy.settings import choose_settings, markdown
 
 
 def main() -> None:
@@ -20,7 +22,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, default=Path("work_dirs/toy_seeds"))
+    parser.add_argument("--settings", action="store_true", help="run the grid of settings instead")
     args = parser.parse_args()
+    if args.settings:
+        found = choose_settings(args.out.resolve() / "settings")
+        write_json(args.out / "settings.json", found)
+        print(markdown(found))
+        return
     per_seed = {}
     for seed in args.seeds:
         print(f"== seed {seed}", flush=True)
