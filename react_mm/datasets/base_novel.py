@@ -30,12 +30,16 @@ NAMED_SPLITS = {"ov-coco": (OV_COCO_BASE, OV_COCO_NOVEL)}
 def read_names(source: str | Sequence[str] | None) -> tuple[str, ...]:
     """Class names from a list, a concept file (``name; synonym`` per line), or nothing.
 
+    ``ov-coco`` stands for the novel classes of that split.
+
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If the list is empty or holds a name twice.
     """
     if source is None:
         return ()
+    if isinstance(source, str) and source in NAMED_SPLITS:
+        return NAMED_SPLITS[source][1]
     if isinstance(source, str | Path):
         return tuple(read_concepts(source).names)
     return tuple(read_concepts(source).names) if source else ()

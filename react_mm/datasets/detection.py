@@ -66,8 +66,27 @@ class OpenVocabularyCocoDataset(CocoDataset):
             ValueError: If classes are asked for which the file lacks, or a training file holds
                 boxes of novel classes.
         """
-        categories, boxes_of = self._read_categories()
-        names = [category["name"] for category in categories]
+        coco = self.COCOAPI(self.ann_file)
+        categories = coco.dataset.get("categories", [])
+        if not categories:
+            raise ValueError(f"{self.ann_file}: no categories; is it a COCO instances file?")
+        kept = self._choose_classes(coco, [category["name"] for category in categories])
+        base, novel = split_classes(kept, self.novel)
+        self._metainfo.update(classes=tuple(kept), base_classes=base, novel_classes=novel)
+        if self.concepts is not None:
+            self._metainfo["synonyms"] = {name: self.concepts.all_names(name)[1:] for name in kept}
+        self.COCOAPI = lambda _: coco  # large files are read once
+        try:
+            data_list = super().load_data_list()
+        finally:
+            del self.COCOAPI
+        by_id = {category["id"]: category["name"] for category in categories}
+        order = tuple(by_id[i] for i in self.cat_ids)
+        assert order == self._metainfo["classes"], "labels and class names are in different orders"
+        return data_list
+
+    def _choose_classes(self, coco: COCO, names: list[str]) -> list[str]:
+        """The classes, in the order of the category ids, out of the file's category names."""
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ValueError(f"{self.ann_file}: category names stand twice: {twice[:5]}")
@@ -75,34 +94,18 @@ class OpenVocabularyCocoDataset(CocoDataset):
         if asked is not None:
             check_classes(asked, names, self.ann_file)
         kept = [name for name in names if asked is None or name in set(asked)]
-        if self.only_base:
-            held = {name: boxes_of[name] for name in self.novel if boxes_of.get(name)}
-            if held:
-                raise ValueError(
-                    f"{self.ann_file} is a base-only training file but holds "
-                    f"{sum(held.values())} boxes of novel classes ({', '.join(list(held)[:5])}); "
-                    "make one with tools/convert_ov_dataset.py"
-                )
-            kept = [name for name in kept if name not in set(self.novel)]
-        else:
+        if not self.only_base:
             check_classes(self.novel, kept, self.ann_file)
-        base, novel = split_classes(kept, self.novel)
-        self._metainfo.update(classes=tuple(kept), base_classes=base, novel_classes=novel)
-        if self.concepts is not None:
-            self._metainfo["synonyms"] = {name: self.concepts.all_names(name)[1:] for name in kept}
-        data_list = super().load_data_list()
-        by_id = {category["id"]: category["name"] for category in categories}
-        order = tuple(by_id[i] for i in self.cat_ids)
-        assert order == self._metainfo["classes"], "labels and class names are in different orders"
-        return data_list
-
-    def _read_categories(self) -> tuple[list[dict], dict[str, int]]:
-        """The file's categories sorted by id, and the number of boxes of each name."""
-        coco = self.COCOAPI(self.ann_file)
-        categories = coco.dataset.get("categories", [])
-        if not categories:
-            raise ValueError(f"{self.ann_file}: no categories; is it a COCO instances file?")
-        return categories, {c["name"]: len(coco.get_ann_ids(cat_ids=c["id"])) for c in categories}
+            return kept
+        novel = {c["id"]: c["name"] for c in coco.dataset["categories"] if c["name"] in self.novel}
+        held = [novel[a["category_id"]] for a in coco.anns.values() if a["category_id"] in novel]
+        if held:
+            raise ValueError(
+                f"{self.ann_file} is a base-only training file but holds {len(held)} boxes of "
+                f"novel classes ({', '.join(sorted(set(held))[:5])}); make one with "
+                "tools/convert_ov_dataset.py"
+            )
+        return [name for name in kept if name not in self.novel]
 
     def filter_data(self) -> list[dict]:
         """mmdet's filter; says how many images it drops."""

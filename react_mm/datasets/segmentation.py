@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmseg.datasets import BaseSegDataset
+from mmseg.datasets import BaseSegDataset, PascalVOCDataset
 
 from react_mm.datasets.base_novel import check_classes, read_names, split_classes
 from react_mm.prompts import read_concepts
@@ -63,3 +63,27 @@ class ConceptSegDataset(BaseSegDataset):
 def _colour(index: int) -> list[int]:
     """A colour per label, far from its neighbours'; black for the background."""
     return [0, 0, 0] if index == 0 else [(index * step) % 200 + 40 for step in (67, 113, 181)]
+
+
+@DATASETS.register_module()
+class VOC20Dataset(PascalVOCDataset):
+    """Pascal VOC 2012 with its 20 object classes; the background is ignored (VOC20).
+
+    Label maps are VOC's own: 0 becomes 255, class i + 1 becomes i. Names are written as a caption
+    would write them (``potted plant`` for ``pottedplant``).
+
+    Args:
+        **kwargs: Those of mmseg's ``PascalVOCDataset``.
+    """
+
+    METAINFO: dict[str, Any] = dict(
+        classes=(
+            *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
+            *("cow", "dining table", "dog", "horse", "motorbike", "person", "potted plant"),
+            *("sheep", "sofa", "train", "tv monitor"),
+        ),
+        palette=PascalVOCDataset.METAINFO["palette"][1:],
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(reduce_zero_label=True, **kwargs)

@@ -20,8 +20,8 @@ class OpenVocabularyBBoxHead(ConvFCBBoxHead):
         background_weight: Weight of background regions in the classification loss (F-VLM: .9).
         num_shared_convs: Shared convolutions (F-VLM and F-ViT: 4).
         num_shared_fcs: Shared fully connected layers.
-        **kwargs: Those of mmdet's ``ConvFCBBoxHead``, without ``reg_class_agnostic``,
-            ``cls_predictor_cfg`` and ``num_classes``.
+        **kwargs: Those of mmdet's ``ConvFCBBoxHead``. ``num_classes``, ``reg_class_agnostic`` and
+            ``cls_predictor_cfg``, which mmdet's bases carry, are decided here.
     """
 
     def __init__(
@@ -41,6 +41,8 @@ class OpenVocabularyBBoxHead(ConvFCBBoxHead):
                 dict(type="Xavier", distribution="uniform", override=[dict(name="shared_fcs")]),
             ],
         )
+        for decided in ("num_classes", "reg_class_agnostic", "cls_predictor_cfg"):
+            kwargs.pop(decided, None)
         super().__init__(
             num_shared_convs=num_shared_convs,
             num_shared_fcs=num_shared_fcs,
