@@ -118,6 +118,21 @@ def write_pool(folder: Path, shards: int = 3, per_shard: int = 20) -> Path:
     return folder
 
 
+def write_folder(root: Path, count: int = 5) -> Path:
+    """Write an image folder with ``.txt`` siblings; returns the folder."""
+    for i in range(count):
+        path = root / "sub" / f"{i} ü.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture("red", i))
+        path.with_suffix(".txt").write_text(f"caption {i}", encoding="utf-8")
+    return root
+
+
+def source(path: Path | str, kind: str = "webdataset", **more: object) -> list[dict]:
+    """A pool of one source."""
+    return [{"type": kind, "path": str(path), **more}]
+
+
 def config(pool: Path, work: Path, /, **changes: dict) -> dict:
     """A whole retrieval config over a pool folder."""
     base = {
