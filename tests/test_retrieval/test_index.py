@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from react_mm.manifest import ManifestError
+from react_mm.manifest import ManifestError, write_json
 from react_mm.retrieval.index import (
     IndexSettings,
     build_index,
@@ -124,6 +124,9 @@ def test_a_given_nprobe_is_kept_and_a_missed_target_is_told(tmp_path: Path) -> N
     assert card["keys"]["image"]["nprobe"] == 1
     assert card["keys"]["image"]["recall_reached"] is False
     assert load_index(tmp_path, "image").nprobe == 1
+    card["keys"]["image"]["nprobe"] = 3  # the card decides, not what faiss keeps in its file
+    write_json(tmp_path / "index.json", card)
+    assert load_index(tmp_path, "image").nprobe == 3
 
 
 def test_damaged_missing_and_foreign_index_files_are_refused(tmp_path: Path) -> None:

@@ -74,6 +74,39 @@ def test_ties_come_in_the_order_of_rows_also_where_k_cuts_them(
         assert np.all(scores == scores[0])
 
 
+class Careless:
+    """An index that rounds its scores badly and keeps the last of equal rows, as a heap may.
+
+    Args:
+        rows: (N, D) float32.
+    """
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows, self.ntotal, self.d = rows, len(rows), rows.shape[1]
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        noise = np.random.default_rng(0).uniform(-4e-6, 4e-6, (len(queries), self.ntotal))
+        scores = (queries @ self.rows.T + noise).astype(np.float32)
+        order = np.argsort(-scores[:, ::-1], axis=1, kind="stable")[:, :k]
+        rows = self.ntotal - 1 - order
+        return np.take_along_axis(scores, rows, 1), rows
+
+    def reconstruct_batch(self, rows: np.ndarray) -> np.ndarray:
+        return self.rows[rows]
+
+
+def test_result_is_exact_although_the_index_rounds_and_breaks_ties_otherwise(
+    data: tuple[np.ndarray, np.ndarray],
+) -> None:
+    rows, queries = data
+    many = np.concatenate([rows[:50], np.repeat(queries[:1], 300, axis=0), rows[50:60]])
+    for k in (1, 5, 150):
+        for query, (found, _) in zip(
+            queries[:5], search_rows(Careless(many), queries[:5], k), strict=True
+        ):
+            np.testing.assert_array_equal(found, _brute(many, query, k)[0])
+
+
 def test_k_beyond_the_index_gives_what_there_is_and_never_minus_one(
     data: tuple[np.ndarray, np.ndarray],
 ) -> None:
