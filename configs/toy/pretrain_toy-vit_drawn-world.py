@@ -1,6 +1,6 @@
 # The tiny CLIP of the drawn world from random weights; python -m react_mm.toy.pretrain does it all.
 custom_imports = dict(imports=["react_mm.toy.patch_dropout_hook"], allow_failed_imports=False)
-iterations, decay = 3000, 800  # constant rate, then a linear decay over the last iterations
+iterations, decay = 3500, 1000  # constant rate, then a linear decay over the last iterations
 model = dict(
     type="react_mm.CLIP",
     image_tower=dict(type="react_mm.CLIPViT", arch="toy-vit", frozen=False),
@@ -29,7 +29,7 @@ optim_wrapper = dict(
     type="react_mm.AutocastOptimWrapper",
     constructor="react_mm.CustomizationOptimConstructor",
     optimizer=dict(
-        type="AdamW", lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05, fused=True
+        type="AdamW", lr=8e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05, fused=True
     ),
     clip_grad=dict(max_norm=1.0),
 )

@@ -12,6 +12,9 @@ __all__ = ["BACKGROUNDS", "camera", "paint_background"]
 BACKGROUNDS: tuple[str, ...] = ("plain", "gradient", "speckled", "striped", "cloudy", "cluttered")
 """Kinds of background, as captions call them."""
 
+VIVID = 0.2
+"""Share of backgrounds as strong in colour as the objects; the others are pale."""
+
 _WORDS = tuple(COLOURS)
 
 
@@ -30,8 +33,9 @@ def paint_background(
     """
     kind = BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))]
     word = _WORDS[int(rng.integers(len(_WORDS)))]
-    first = jitter(rng, shade(COLOURS[word], float(rng.uniform(0.8, 1.5))), 15)
-    second = jitter(rng, shade(first, float(rng.uniform(0.6, 1.5))), 12)
+    bright = (0.8, 1.3) if rng.random() < VIVID else (1.45, 1.85)
+    first = jitter(rng, shade(COLOURS[word], float(rng.uniform(*bright))), 10)
+    second = jitter(rng, shade(first, float(rng.uniform(0.82, 1.3))), 8)
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = first
     if kind in ("gradient", "striped"):

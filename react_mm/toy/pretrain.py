@@ -23,6 +23,7 @@ from torch import Tensor
 from react_mm.apis.encoder import build_encoder
 from react_mm.checkpoints import check_keys, content_hash, load_state, save_state
 from react_mm.engine.resuming import find_newest_checkpoint
+from react_mm.engine.safe_loading import safe_torch_load
 from react_mm.manifest import read_json, sha256_file, write_json
 from react_mm.models.open_clip_loading import load_open_clip
 from react_mm.toy.tokenizer import MERGES_FILE
@@ -50,7 +51,7 @@ def export_state(checkpoint: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: If its tensors are not those of 'toy-vit'.
     """
-    state = load_state(checkpoint)
+    state = safe_torch_load(checkpoint, map_location="cpu")["state_dict"]
     out: dict[str, Tensor] = {}
     for name, value in state.items():
         for prefix in ("image_tower.", "text_tower.model."):

@@ -14,6 +14,9 @@ from react_mm.toy.world import CONCEPTS
 
 __all__ = ["Drawing", "Placed", "draw_scene", "draw_single"]
 
+UNUSUAL = 0.4
+"""Chance that an object's colour is drawn evenly from its colours instead of its typical one."""
+
 
 @dataclass
 class Placed:
@@ -63,16 +66,16 @@ def _draw_object(
 ) -> tuple[np.ndarray, str]:
     """Draw one concept; returns its supersampled mask and its colour word."""
     look = SHAPES[CONCEPTS[concept].name]
-    n = len(look.colours)
-    weights = np.arange(n + 2, 2, -1, dtype=np.float64)
-    word = look.colours[int(rng.choice(n, p=weights / weights.sum()))]
-    colour = jitter(rng, shade(COLOURS[word], float(rng.uniform(0.8, 1.12))), 14)
+    word = look.colours[0]
+    if rng.random() < UNUSUAL:
+        word = look.colours[int(rng.integers(len(look.colours)))]
+    colour = jitter(rng, shade(COLOURS[word], float(rng.uniform(0.88, 1.1))), 10)
     affine = frame(
         centre,
         size,
         angle=float(rng.uniform(-look.spin, look.spin)),
-        aspect=float(rng.uniform(0.75, 1.35)),
-        shear=float(rng.uniform(-0.18, 0.18)),
+        aspect=float(rng.uniform(0.8, 1.25)),
+        shear=float(rng.uniform(-0.12, 0.12)),
         flip=bool(rng.random() < 0.5),
     )
     outline = shade(colour, 0.35) if rng.random() < 0.35 else None
@@ -96,7 +99,7 @@ def draw_single(rng: np.random.Generator, concept: int, size: int = 64) -> Drawi
         size: Side of the image in pixels.
     """
     canvas, kind, word = paint_background(rng, size * SUPERSAMPLE, size * SUPERSAMPLE)
-    half = size * float(rng.uniform(0.27, 0.44))
+    half = size * float(rng.uniform(0.32, 0.46))
     room = size / 2 - 0.8 * half
     centre = tuple(size / 2 + float(rng.uniform(-1, 1)) * room for _ in range(2))
     mask, colour = _draw_object(rng, canvas, concept, centre, half)

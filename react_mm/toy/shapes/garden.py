@@ -13,7 +13,7 @@ Rng = np.random.Generator
 _INK = COLOURS["black"]
 
 
-@shape("ladybird", ("red", "orange", "yellow"), spin=180)
+@shape("ladybird", ("red", "orange", "yellow"), spin=40)
 def ladybird(pen: Pen, rng: Rng, colour: Colour) -> None:
     for side in (-1, 1):
         for y in (-0.2, 0.2, 0.55):
@@ -27,7 +27,7 @@ def ladybird(pen: Pen, rng: Rng, colour: Colour) -> None:
             pen.ellipse(side * x, y, r, r, _INK)
 
 
-@shape("bumblebee", ("yellow", "orange"), spin=60)
+@shape("bumblebee", ("yellow", "orange"), spin=30)
 def bumblebee(pen: Pen, rng: Rng, colour: Colour) -> None:
     wing = jitter(rng, COLOURS[pick(rng, ("sky blue", "white", "grey"))], 12)
     lift = rng.uniform(15, 40)
@@ -40,7 +40,7 @@ def bumblebee(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.ellipse(-0.72, 0.08, 0.08, 0.08, COLOURS["white"])
 
 
-@shape("butterfly", ("blue", "orange", "purple", "yellow", "pink"), spin=180)
+@shape("butterfly", ("blue", "orange", "purple", "yellow", "pink"), spin=40)
 def butterfly(pen: Pen, rng: Rng, colour: Colour) -> None:
     edge = pick(rng, (shade(colour, 0.55), _INK))
     spot = jitter(rng, COLOURS[pick(rng, ("white", "yellow", "red"))])
@@ -70,7 +70,7 @@ def caterpillar(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.ellipse(x[-1] - 0.1, y[-1] - 0.05, 0.08, 0.08, COLOURS["white"])
 
 
-@shape("dragonfly", ("teal", "blue", "green", "red"), spin=180)
+@shape("dragonfly", ("teal", "blue", "green", "red"), spin=40)
 def dragonfly(pen: Pen, rng: Rng, colour: Colour) -> None:
     wing = jitter(rng, COLOURS[pick(rng, ("sky blue", "white", "cream"))], 12)
     sweep = rng.uniform(5, 18)

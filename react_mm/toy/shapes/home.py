@@ -94,7 +94,7 @@ def ice_cream(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.ellipse(0, -0.6, 0.36, 0.36, colour)
 
 
-@shape("doughnut", ("pink", "brown", "white", "sky blue"), spin=180)
+@shape("doughnut", ("pink", "brown", "white", "sky blue"), spin=40)
 def doughnut(pen: Pen, rng: Rng, colour: Colour) -> None:
     ring = circle_points(0, 0, 0.65, 0.62)
     pen.line(ring, 0.6, jitter(rng, COLOURS["tan"], 10), closed=True)
@@ -106,7 +106,7 @@ def doughnut(pen: Pen, rng: Rng, colour: Colour) -> None:
         pen.line([(x, y), (x + 0.1, y + rng.uniform(-0.1, 0.1))], 0.07, fleck)
 
 
-@shape("pizza", ("yellow", "orange", "cream"), spin=60)
+@shape("pizza", ("yellow", "orange", "cream"), spin=30)
 def pizza(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.poly([(-0.85, -0.6), (0.85, -0.6), (0, 1.0)], colour)
     pen.line([(-0.85, -0.68), (0, -0.85), (0.85, -0.68)], 0.26, shade(COLOURS["brown"], 1.3))
@@ -116,7 +116,7 @@ def pizza(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.ellipse(-0.12, -0.02, 0.08, 0.05, COLOURS["green"])
 
 
-@shape("fried egg", ("white", "cream"), spin=180)
+@shape("fried egg", ("white", "cream"), spin=40)
 def fried_egg(pen: Pen, rng: Rng, colour: Colour) -> None:
     n = 9
     radii = rng.uniform(0.75, 1.0, n)

@@ -26,7 +26,7 @@ def strawberry(pen: Pen, rng: Rng, colour: Colour) -> None:
         pen.poly([(x - 0.3, -0.95), (x + 0.3, -0.95), (x, -0.3)], leaf)
 
 
-@shape("banana", ("yellow", "lime", "brown"), spin=180)
+@shape("banana", ("yellow", "lime", "brown"), spin=40)
 def banana(pen: Pen, rng: Rng, colour: Colour) -> None:
     t = np.linspace(0.15 * math.pi, 0.95 * math.pi, 14)
     bend = rng.uniform(0.35, 0.55)
@@ -37,7 +37,7 @@ def banana(pen: Pen, rng: Rng, colour: Colour) -> None:
         pen.ellipse(x, y, 0.12, 0.1, shade(COLOURS["brown"], 0.7))
 
 
-@shape("watermelon", ("red", "pink", "orange"), spin=60)
+@shape("watermelon", ("red", "pink", "orange"), spin=30)
 def watermelon(pen: Pen, rng: Rng, colour: Colour) -> None:
     for radius, fill in ((1.0, _green(rng)), (0.86, COLOURS["cream"]), (0.78, colour)):
         t = np.linspace(0, math.pi, 18)
@@ -127,7 +127,7 @@ def tulip(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.poly([*cup, (0, 0.15), (-0.45, -0.1)], colour)
 
 
-@shape("clover", ("green", "lime", "teal"), spin=180)
+@shape("clover", ("green", "lime", "teal"), spin=40)
 def clover(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.line([(0, 0), (0.25, 1.0)], 0.1, shade(colour, 0.7))
     n = int(rng.integers(3, 5))

@@ -40,7 +40,7 @@ def octopus(pen: Pen, rng: Rng, colour: Colour) -> None:
     _eye(pen, 0.22, -0.2, 0.15)
 
 
-@shape("starfish", ("orange", "red", "purple", "tan", "pink"), spin=180)
+@shape("starfish", ("orange", "red", "purple", "tan", "pink"), spin=40)
 def starfish(pen: Pen, rng: Rng, colour: Colour) -> None:
     inner = rng.uniform(0.36, 0.46)
     points = []

@@ -57,7 +57,7 @@ def sailing_boat(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.poly([(-0.95, 0.45), (0.95, 0.45), (0.6, 0.95), (-0.6, 0.95)], hull)
 
 
-@shape("rocket", ("white", "grey", "red", "sky blue"), spin=60)
+@shape("rocket", ("white", "grey", "red", "sky blue"), spin=30)
 def rocket(pen: Pen, rng: Rng, colour: Colour) -> None:
     fin = jitter(rng, COLOURS[pick(rng, ("red", "blue", "orange"))])
     pen.poly([(-0.22, 0.6), (0.0, 1.0), (0.22, 0.6)], COLOURS["orange"])
