@@ -40,11 +40,13 @@ class Demo:
         folder: Where everything but the drawn world goes.
         seed: Seed of the world and of training.
         stages: The stamped stages.
+        short: Only see whether the line runs: two steps of training, a few scenes.
     """
 
     folder: Path
     seed: int
     stages: Stages
+    short: bool = False
 
     def __post_init__(self) -> None:
         self.configs = configs_folder()
@@ -102,6 +104,8 @@ class Demo:
             options.pop("retrieved")
         if arm == "plain":
             options.pop("general")
+        if self.short:
+            options["train_cfg.max_iters"] = 2
         name = f"customize {arm}"
         work_dir = self.stages.work_dir(name)
 
@@ -167,6 +171,8 @@ class Demo:
         name = f"train detector {arm}"
         work_dir = self.stages.work_dir(name)
         options = {**self._options(task, arm), "randomness.seed": self.seed}
+        if self.short:
+            options["train_cfg.max_iters"] = 2
         path = self.configs / task.config
         checkpoint = self.detector(arm)
 
@@ -248,6 +254,8 @@ class Demo:
     ) -> tuple[dict[str, float], Any]:
         everything = {**self._options(task, arm), **(task.on_val if on_val else {})}
         everything.update(options or {})
+        if self.short and task is not TASKS["zero-shot"]:
+            everything["test_dataloader.dataset.indices"] = 8
         path = self.configs / task.config
         checkpoint = self.detector(arm) if task is TASKS["detection"] else None
         title = f"{Path(task.config).parent.name} {arm} {'val' if on_val else 'test'}"

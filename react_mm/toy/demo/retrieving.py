@@ -88,7 +88,7 @@ def drawn_concepts(pool: Path) -> dict[str, set[str]]:
             for member in tar:
                 if member.name.endswith(".json"):
                     row = json.load(tar.extractfile(member))
-                    shown[row["source_key"]] = {thing["concept"] for thing in row["objects"]}
+                    shown[row["key"]] = {thing["concept"] for thing in row["objects"]}
     return shown
 
 
