@@ -7,6 +7,7 @@ python -m react_mm.toy.pretrain --publish       # and replace the weights in the
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
 import subprocess
@@ -26,9 +27,10 @@ from react_mm.engine.resuming import find_newest_checkpoint
 from react_mm.engine.safe_loading import safe_torch_load
 from react_mm.manifest import read_json, sha256_file, write_json
 from react_mm.models.open_clip_loading import load_open_clip
+from react_mm.toy.sampling import pair
 from react_mm.toy.tokenizer import MERGES_FILE
 from react_mm.toy.world import TARGET_FAMILY
-from react_mm.toy.writer import write_world
+from react_mm.toy.writer import drawing_digest, write_world
 from react_mm.toy.zero_shot import zero_shot_by_family
 
 __all__ = ["WEIGHTS", "evaluate", "export_state", "main"]
@@ -104,6 +106,15 @@ def _train(work_dir: Path, resume: bool) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def _first_pairs(seed: int, count: int = 100) -> str:
+    """Hash of the first pretraining pairs: enough to see that the world has not changed."""
+    digest = hashlib.sha256()
+    for index in range(count):
+        row = pair(seed, "base", index)
+        digest.update(drawing_digest(row.drawing, row.caption))
+    return digest.hexdigest()
+
+
 def _card(weights: Path, world: dict, seconds: dict, accuracy: dict) -> dict:
     state = load_state(weights)
     return {
@@ -114,7 +125,11 @@ def _card(weights: Path, world: dict, seconds: dict, accuracy: dict) -> dict:
         "parameters": sum(v.numel() for v in state.values()),
         "dtype": "float16",
         "tokenizer_sha256": sha256_file(MERGES_FILE),
-        "world": {"seed": world["seed"], "parts": world["parts"]},
+        "world": {
+            "seed": world["seed"],
+            "parts": world["parts"],
+            "first_pairs_sha256": _first_pairs(world["seed"]),
+        },
         "target_family": TARGET_FAMILY,
         "config": CONFIG,
         "command": "python -m react_mm.toy.pretrain --publish",

@@ -21,7 +21,7 @@ from react_mm.toy.sampling import PAIR_PARTS, labelled_single, pair, scene
 from react_mm.toy.scene import Drawing
 from react_mm.toy.world import CONCEPTS, FAMILIES, TARGET_FAMILY, concept_names, target_names
 
-__all__ = ["CLASSIFICATION_PER_CONCEPT", "PARTS", "SCENES", "write_world"]
+__all__ = ["CLASSIFICATION_PER_CONCEPT", "PARTS", "SCENES", "drawing_digest", "write_world"]
 
 PARTS: tuple[str, ...] = ("pool", "classification", "scenes", "base")
 """What :func:`write_world` can write; the demo needs the first three."""
@@ -45,7 +45,7 @@ def _encode(image: np.ndarray, suffix: str) -> bytes:
     return data.tobytes()
 
 
-def _drawing_digest(drawing: Drawing, *texts: str) -> bytes:
+def drawing_digest(drawing: Drawing, *texts: str) -> bytes:
     """Hash of pixels, labels and texts: it does not depend on the version of an image codec."""
     digest = hashlib.sha256(repr((drawing.image.shape, texts)).encode())
     digest.update(np.ascontiguousarray(drawing.image).tobytes())
@@ -70,7 +70,7 @@ def _write_shard(folder: Path, seed: int, name: str, shard: int, total: int) -> 
     ):
         for index in range(shard * SHARD_SIZE, min(total, (shard + 1) * SHARD_SIZE)):
             row = pair(seed, name, index)
-            digest.update(_drawing_digest(row.drawing, row.caption))
+            digest.update(drawing_digest(row.drawing, row.caption))
             kinds[row.kind] += 1
             key = f"{name}{index:08d}"
             objects = [
@@ -89,7 +89,7 @@ def _write_class(folder: Path, seed: int, split: str, concept: int) -> tuple[byt
     digest = hashlib.sha256()
     for index in range(CLASSIFICATION_PER_CONCEPT):
         drawing = labelled_single(seed, split, concept, index)
-        digest.update(_drawing_digest(drawing))
+        digest.update(drawing_digest(drawing))
         with atomic_path(target / f"{index:04d}.png") as temporary:
             temporary.write_bytes(_encode(drawing.image, ".png"))
     return digest.digest(), {"images": CLASSIFICATION_PER_CONCEPT}
@@ -116,7 +116,7 @@ def _write_scenes(folder: Path, seed: int, split: str) -> tuple[bytes, dict]:
     (folder / "semantic" / split).mkdir(parents=True, exist_ok=True)
     for index in range(SCENES[split]):
         drawing = scene(seed, split, index)
-        digest.update(_drawing_digest(drawing))
+        digest.update(drawing_digest(drawing))
         height, width = drawing.image.shape[:2]
         name = f"{index:06d}.png"
         semantic = np.zeros((height, width), np.uint8)
