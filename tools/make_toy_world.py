@@ -18,7 +18,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the parts that were asked for and print their hashes."""
     args = parse_args()
-    card = write_world(args.out, args.seed, tuple(args.parts.split(",")), args.workers)
+    try:
+        card = write_world(args.out, args.seed, tuple(args.parts.split(",")), args.workers)
+    except ValueError as error:
+        raise SystemExit(f"make_toy_world.py: {error}") from error
     for name, part in card["parts"].items():
         print(f"{name}: {part}")
 
