@@ -27,6 +27,10 @@ from react_mm.toy.world import target_names
 from react_mm.toy.writer import write_world
 
 PARTS = ("pool", "classification", "scenes")
+DRAWN_BY = [
+    *(f"toy/{name}.py" for name in ("backgrounds", "captions", "drawing", "sampling", "scene")),
+    *("toy/world.py", "toy/writer.py", "toy/shapes/*.py"),
+]
 DENSE_MODES = ("vanilla", "maskclip")
 THRESHOLDS = (0.2, 0.35, 0.5)
 SCORE_WEIGHTS = ((0.1, 0.8), (0.35, 0.65), (0.0, 1.0))
@@ -80,7 +84,7 @@ class Demo:
         self.stages.run(
             "world",
             lambda: write_world(data, self.seed, PARTS),
-            {"seed": self.seed, "parts": PARTS},
+            {"seed": self.seed, "parts": PARTS, "source": running.source_hash(DRAWN_BY)},
             whole=lambda: (data / "world.json").is_file() and (data / "pool").is_dir(),
         )
         self.stages.run("base", self._check_base, {"weights": self._base_hash()}, after=["world"])

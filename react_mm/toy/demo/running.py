@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tqdm import tqdm
 
+import react_mm
 from react_mm.engine.launching import build_runner, prepare
+from react_mm.manifest import sha256_bytes
 
 
 class ProgressHook(Hook):
@@ -106,6 +108,22 @@ def text_of(path: Path, work_dir: Path, options: Mapping[str, Any]) -> str:
     """A config with its options as text: what a stage's stamp depends on."""
     with quiet():
         return read_config(path, work_dir, options).pretty_text
+
+
+def source_hash(patterns: Sequence[str]) -> str:
+    """Hash of the package's source files that fit the patterns, in the order of their names.
+
+    Raises:
+        FileNotFoundError: When a pattern fits no file.
+    """
+    package = Path(react_mm.__file__).parent
+    data = []
+    for pattern in patterns:
+        found = sorted(package.glob(pattern))
+        if not found:
+            raise FileNotFoundError(f"no source file fits react_mm/{pattern}")
+        data += [path.read_bytes() for path in found]
+    return sha256_bytes(b"".join(data))
 
 
 def versions() -> dict[str, str]:
