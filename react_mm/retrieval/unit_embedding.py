@@ -145,6 +145,8 @@ def embed_unit(
             texts.append(text[slot])
         if bar is not None:
             bar.update(len(batch))
+    if unit.fingerprint() != fingerprint:
+        raise RuntimeError(f"{unit.name} was changed while it was being embedded; run again")
     if len(samples) != len(kept) + len(rejected):
         raise RuntimeError(f"{unit.name}: {len(samples)} read, {len(kept)} + {len(rejected)} found")
     reasons = dict(sorted(Counter(item.reason for item in rejected).items()))

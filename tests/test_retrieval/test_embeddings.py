@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -145,6 +146,55 @@ def test_a_finished_pool_is_not_read_again_and_a_changed_shard_alone_is_redone(
     assert manifest.facts["kept"] == 21
     assert not (tmp_path / "out/img_emb/img_emb_0002.npy").exists()
     assert StoredEmbeddings(tmp_path / "out").rows == 21
+
+
+class Interrupted(HashEncoder):
+    """Stops in its second batch, or calls a function there.
+
+    Args:
+        act: What to do in the second batch.
+    """
+
+    def __init__(self, act) -> None:  # noqa: ANN001
+        super().__init__()
+        self.act = act
+
+    def encode_images(self, images: np.ndarray) -> np.ndarray:
+        rows = super().encode_images(images)
+        if self.calls == 2:
+            self.act()
+        return rows
+
+
+def _stop() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_part_that_was_begun_again_counts_as_unfinished(tmp_path: Path) -> None:
+    """Even when its source is put back, since some of its files may be new."""
+    pool = write_pool(tmp_path / "pool", shards=2)
+    shard = pool / "pool-000000.tar"
+    _embed(pool, tmp_path / "out")
+    whole, before = _bytes_of(tmp_path / "out"), shard.read_bytes()
+    shutil.copy(pool / "pool-000001.tar", shard)
+    with pytest.raises(KeyboardInterrupt):
+        _embed(pool, tmp_path / "out", Interrupted(_stop))
+    shard.write_bytes(before)
+    encoder = HashEncoder()
+    _embed(pool, tmp_path / "out", encoder)
+    assert encoder.calls == 3
+    again = _bytes_of(tmp_path / "out")
+    for name in ("parts/part_0000.json",):  # it holds the source's time
+        del whole[name], again[name]
+    assert again == whole
+
+
+def test_a_shard_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "pool", shards=1)
+    shard = pool / "pool-000000.tar"
+    with pytest.raises(RuntimeError, match="pool-000000.tar was changed while"):
+        _embed(pool, tmp_path / "out", Interrupted(lambda: os.utime(shard, (1, 1))))
+    assert not (tmp_path / "out/parts/part_0000.json").exists()
 
 
 def test_another_encoder_or_batch_size_is_refused_or_redone(tmp_path: Path) -> None:

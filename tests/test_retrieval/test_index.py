@@ -13,6 +13,7 @@ from react_mm.retrieval.index import (
     build_index,
     check_encoder,
     choose_index,
+    import_faiss,
     load_card,
     load_index,
 )
@@ -108,6 +109,7 @@ def test_ivf_reaches_its_target_with_text_queries_and_the_card_says_so(tmp_path:
     assert load_card(tmp_path) == json.loads(json.dumps(card))
     for modality in ("image", "text"):
         entry = card["keys"][modality]
+        assert load_index(tmp_path, modality).metric_type == import_faiss().METRIC_INNER_PRODUCT
         index = load_index(tmp_path, modality)
         assert index.nprobe == entry["nprobe"] > 1
         assert index.ntotal == store.rows

@@ -119,6 +119,15 @@ def test_truncated_tar_keeps_the_whole_pairs_and_says_so(tmp_path: Path, share: 
         assert read_bytes(sample) == picture("red", int(sample.key))
 
 
+def test_a_caption_cut_by_the_end_of_the_file_is_no_caption(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", pair("a", "red", 0) + pair("b", "red", 1))
+    with tarfile.open(path) as archive:
+        member = archive.getmember("b.txt")
+    path.write_bytes(path.read_bytes()[: member.offset_data + member.size - 4])
+    reasons = [(s.key, s.reason) for s in _samples(path)]
+    assert reasons[:2] == [("a", ""), ("b", decoding.DAMAGED_SHARD)]
+
+
 def test_damaged_header_in_the_middle_is_counted(tmp_path: Path) -> None:
     members = sum((pair(f"{i}", "red", i) for i in range(4)), [])
     path = write_tar(tmp_path / "x.tar", members)
