@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, MODELS
 from torch import nn
 
+DROPOUT = float(os.environ.get("REACT_MM_TEST_DROPOUT", "0.3"))
 CONFIG = """
 custom_imports = dict(imports=['resume_toy'])
 default_scope = 'mmengine'
@@ -25,7 +26,7 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters={iters}, val_interval=10**9)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-2))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max={iters}, by_epoch=False)]
+param_scheduler = [dict(type='CosineAnnealingLR', T_max={iters}, end={iters}, by_epoch=False)]
 default_hooks = dict(
     checkpoint=dict(type='react_mm.SafeCheckpointHook', interval={interval}, by_epoch=False,
         max_keep_ckpts={keep}),
@@ -41,7 +42,7 @@ class ResumeToy(BaseModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(3 * 16 * 16, 8), nn.Dropout(0.3), nn.Linear(8, 1))
+        self.net = nn.Sequential(nn.Linear(3 * 16 * 16, 8), nn.Dropout(DROPOUT), nn.Linear(8, 1))
         ballast = int(float(os.environ.get("REACT_MM_TEST_PADDING", "0")) * (1 << 18))
         self.register_buffer("ballast", torch.zeros(ballast))
 
@@ -57,7 +58,9 @@ class LossLog(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Writes one line per step."""
-        with open(Path(runner.work_dir) / "losses.txt", "a") as file:
+        rank = os.environ.get("RANK", "0")
+        name = "losses.txt" if rank == "0" else f"losses{rank}.txt"
+        with open(Path(runner.work_dir) / name, "a") as file:
             keys = ",".join(data_batch["key"])
-            file.write(f"{runner.iter} {float(outputs['loss']):.17g} {keys}\n")
+            file.write(f"{runner.iter} {outputs['loss'].item():.17g} {keys}\n")
         time.sleep(float(os.environ.get("REACT_MM_TEST_SLEEP", "0")))

@@ -44,8 +44,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     Args:
         path: Config file.
         options: ``{'a.b.0.c': value}`` as from ``--cfg-options``. A top-level variable of the
-            config that other values were made from (``retrieved = 'work_dirs/...'``) is changed in those
-            values, too; plain mmengine would change the variable without effect.
+            config that other values were made from (``retrieved = 'work_dirs/...'``) is changed in
+            those values, too; plain mmengine would change the variable without effect.
 
     Raises:
         FileNotFoundError: If there is no such file.
