@@ -1,6 +1,6 @@
 # The tiny CLIP of the drawn world from random weights; python -m react_mm.toy.pretrain does it all.
 custom_imports = dict(imports=["react_mm.toy.patch_dropout_hook"], allow_failed_imports=False)
-iterations, decay = 3500, 1000  # constant rate, then a linear decay over the last iterations
+iterations, decay = 2200, 700  # constant rate, then a linear decay over the last iterations
 model = dict(
     type="react_mm.CLIP",
     image_tower=dict(type="react_mm.CLIPViT", arch="toy-vit", frozen=False),

@@ -40,7 +40,7 @@ class PairPart:
 
 PAIR_PARTS: dict[str, PairPart] = {
     "pool": PairPart(6000, target=0.05, mention=0.006),
-    "base": PairPart(40000, target=0.005, mention=0.003, singles=0.75),
+    "base": PairPart(40000, target=0.001, mention=0.001, singles=0.75),
 }
 """The two collections: what is retrieved from, and what the base was pretrained on."""
 
