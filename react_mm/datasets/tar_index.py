@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -164,7 +165,7 @@ def _unsafe(info: tarfile.TarInfo, size_of_file: int) -> str | None:
     return None
 
 
-def _member(info: tarfile.TarInfo, file) -> Member:
+def _member(info: tarfile.TarInfo, file: BinaryIO) -> Member:
     content = None
     if info.name.lower().endswith(INLINE_SUFFIXES) and info.size <= INLINE_BYTES:
         file.seek(info.offset_data)

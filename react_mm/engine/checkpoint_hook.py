@@ -135,6 +135,7 @@ class _LateRemoval:
         self.removed: list[str] = []
 
     def remove(self, path: str) -> None:
+        """Notes the path."""
         self.removed.append(path)
 
     def __getattr__(self, name: str) -> Any:
@@ -147,6 +148,7 @@ def atomic_saving(runner: Runner):
     original = runner.save_checkpoint
 
     def save(out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Saves under a temporary name, verifies, renames."""
         if not is_main_process():
             return
         with atomic_path(Path(out_dir) / filename) as temporary:

@@ -1,6 +1,6 @@
 """Samplers whose position is a number: they resume there without replaying what came before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
@@ -61,7 +61,7 @@ class PairSampler(Sampler):
 
     def __init__(
         self,
-        dataset,
+        dataset: Sized,
         seed: int | None = None,
         shuffle: bool = True,
         infinite: bool = True,
