@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from react_mm.datasets.images import to_uint8_chw
+from react_mm.datasets.images import DamagedImageError, decode_image, to_uint8_chw
 from react_mm.datasets.pairs import PairDataset
 from react_mm.datasets.prefix_store import PrefixStore, digest_of
 from react_mm.registry import DATASETS
@@ -52,18 +52,26 @@ class CachedPairDataset(PairDataset):
 
         Returns:
             How many images were computed.
+
+        Raises:
+            DamagedImageError: If an image cannot be decoded; the message names it.
         """
         described = f"{identity}|{[repr(getattr(t, 'transform', t)) for t in self.transforms]}"
         store = PrefixStore(self.prefix_cache, described)
         digests = [digest_of(self._read(index)) for index in range(len(self))]
-        # a damaged image stands for its replacement, as in PairDataset
         images = ((d, lambda i=i: self._pixels(i)) for i, d in enumerate(digests))
         count = store.fill(images, encode, batch_size)
         self._store, self._digests = store, digests
         return count
 
     def _pixels(self, index: int) -> np.ndarray:
-        results = {"image": self._load(index)[1]}
+        try:
+            results = {"image": decode_image(self._read(index))}
+        except DamagedImageError as error:
+            raise DamagedImageError(
+                f"{self.key(index)}: {error}; a stored prefix has no replacement for it: leave it "
+                "out (tools/retrieve.py does), or use PairDataset"
+            ) from error
         for transform in self.transforms:
             results = transform(results)
         return to_uint8_chw(results["image"]).numpy()

@@ -70,6 +70,7 @@ class LiteTrunk(nn.Module):
             W / 32).
         """
         net, maps = self.net, []
+        x = x.contiguous(memory_format=torch.channels_last)  # twice as fast on CPUs
         x = net._swish(net._bn0(net._conv_stem(x)))
         for index, block in enumerate(net._blocks):
             x = block(x)

@@ -11,6 +11,7 @@ No image and no gradient is needed, only the trunk's ImageNet classifier and the
 """
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -30,6 +31,13 @@ def imagenet_names() -> list[str]:
     from torchvision.models import EfficientNet_B0_Weights
 
     return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+@lru_cache(maxsize=4)
+def _embed_names(template: str) -> tuple[tuple[str, ...], Tensor]:
+    """The prompts of the 1,000 names and their embeddings, float32 (1000, 384), normalised."""
+    texts = tuple(render(template, name) for name in imagenet_names())
+    return texts, F.normalize(LiteText().encode_text(texts).float(), dim=-1)
 
 
 class NameHead(nn.Module):
@@ -58,10 +66,8 @@ class NameHead(nn.Module):
         if temperature <= 0:
             raise ValueError(f"the temperature of the head must be positive, got {temperature}")
         self.kind, self.temperature = kind, temperature
-        texts = [render(template, name) for name in imagenet_names()]
-        names = F.normalize(LiteText().encode_text(texts), dim=-1)
-        if centred:
-            names = names - names.mean(0)
+        texts, names = _embed_names(template)
+        names = names - names.mean(0) if centred else names.clone()
         # The embeddings differ in the last bits from machine to machine, what they are made of does
         # not: the base's hash, which deltas are checked against, takes the latter.
         self.register_buffer("names", names, persistent=False)

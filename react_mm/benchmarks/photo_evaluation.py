@@ -1,0 +1,142 @@
+"""Grocery accuracy and COCO recall of lite towers, from stored tokens: seconds per model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+
+from react_mm.datasets.cached_pairs import CachedPairDataset
+from react_mm.datasets.prefix_store import PrefixStore, digest_of
+from react_mm.evaluation.retrieval_recall import best_ranks
+from react_mm.models.clip import CLIP
+from react_mm.models.prefix import prefix_encoder, prefix_identity
+from react_mm.registry import DATASETS
+
+SPLITS = {"val": ("val", "train"), "test": ("test", "val")}
+"""Ours -> the split of grocery and that of coco_mini."""
+TOP = 5
+
+
+class PhotoSplit:
+    """The images of one split as tokens of the frozen trunk, with labels and captions.
+
+    Args:
+        split: ``val`` (grocery val, COCO train) or ``test`` (grocery test, COCO val).
+        configs: Folder of the shipped configs.
+        model: The base; embeds captions and what the store lacks.
+        store: Folder of the :class:`PrefixStore`.
+    """
+
+    def __init__(self, split: str, configs: Path, model: CLIP, store: Path) -> None:
+        grocery_split, coco_split = SPLITS[split]
+        folder = configs / "zero_shot_classification"
+        grocery = Config.fromfile(str(folder / "lite_grocery.py")).test_dataloader.dataset
+        coco = Config.fromfile(str(folder / "lite_coco-retrieval.py")).test_dataloader.dataset
+        grocery.where = {"split": grocery_split}
+        coco.where = {"split": coco_split}
+        self.name = split
+        self.grocery, self.coco = DATASETS.build(grocery), DATASETS.build(coco)
+        self.labels = np.array(self.grocery.labels)
+        self.owner = np.repeat(np.arange(len(self.coco)), [len(c) for c in self.coco.captions])
+        self.grocery_tokens = _tokens(self.grocery, model, store)
+        self.coco_tokens = _tokens(self.coco, model, store)
+        captions = [text for texts in self.coco.captions for text in texts]
+        chunks = [model.encode_text(captions[i : i + 64]) for i in range(0, len(captions), 64)]
+        self.text = F.normalize(torch.cat(chunks).float(), dim=-1).numpy()
+
+    @torch.no_grad()
+    def hits(self, model: CLIP, head: torch.nn.Module | None = None) -> dict[str, np.ndarray]:
+        """What a model gets right, item by item.
+
+        Args:
+            model: The model, at the gate scale it has; its vocabulary is replaced.
+            head: Applied to normalised embeddings, for the linear baseline.
+
+        Returns:
+            ``grocery`` bool (images,); ``coco`` bool (captions,), the image is among the first 5;
+            ``coco_image`` bool (images,), a caption of it is among the first 5.
+        """
+        model.eval()
+        model.set_vocabulary(self.grocery.metainfo["classes"])
+        similarity = model.class_similarity(_embed(model, self.grocery_tokens, head))
+        image = _embed(model, self.coco_tokens, head).numpy()
+        i2t, t2i = best_ranks(image, self.text, self.owner)
+        return {
+            "grocery": similarity.argmax(-1).numpy() == self.labels,
+            "coco": t2i < TOP,
+            "coco_image": i2t < TOP,
+        }
+
+
+def scores(hits: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, float]:
+    """Fractions from :meth:`PhotoSplit.hits`.
+
+    Returns:
+        ``grocery`` over the images, ``grocery_mean_class`` over the classes, ``coco_t2i`` and
+        ``coco_i2t`` (recall@5).
+    """
+    per_class = [hits["grocery"][labels == c].mean() for c in np.unique(labels)]
+    return {
+        "grocery": float(hits["grocery"].mean()),
+        "grocery_mean_class": float(np.mean(per_class)),
+        "coco_t2i": float(hits["coco"].mean()),
+        "coco_i2t": float(hits["coco_image"].mean()),
+    }
+
+
+def resampled(
+    hits: dict[str, np.ndarray], owner: np.ndarray, draws: int = 1000, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Bootstrap over images (a COCO image brings all its captions), the gallery fixed.
+
+    Args:
+        hits: Fractions per item, e.g. averaged over seeds; see :meth:`PhotoSplit.hits`.
+        owner: Image of each caption.
+        draws: Resamples. Equal seeds draw equal images, so differences of two models are paired.
+        seed: Of the draws.
+
+    Returns:
+        ``grocery`` and ``coco_t2i``: float (draws,).
+    """
+    generator = np.random.default_rng(seed)
+    grocery = np.asarray(hits["grocery"], float)
+    count = np.bincount(owner)
+    right = np.bincount(owner, weights=np.asarray(hits["coco"], float))
+    values: dict[str, list[float]] = {"grocery": [], "coco_t2i": []}
+    for _ in range(draws):
+        values["grocery"].append(
+            grocery[generator.integers(len(grocery), size=len(grocery))].mean()
+        )
+        pick = generator.integers(len(count), size=len(count))
+        values["coco_t2i"].append(right[pick].sum() / count[pick].sum())
+    return {name: np.array(column) for name, column in values.items()}
+
+
+def pair_embeddings(model: CLIP, dataset: CachedPairDataset) -> torch.Tensor:
+    """Embeddings, float32 (N, D), L2-normalised, of every image of a set of pairs."""
+    dataset.fill_prefix_cache(prefix_encoder(model), prefix_identity(model))
+    return _embed(model, [dataset[i]["inputs"].numpy() for i in range(len(dataset))], None)
+
+
+def _tokens(dataset: Any, model: CLIP, store: Path) -> list[np.ndarray]:
+    transforms = [repr(getattr(t, "transform", t)) for t in dataset.transforms]
+    cache = PrefixStore(store, f"{prefix_identity(model)}|{transforms}")
+    digests = [digest_of(path.read_bytes()) for _, path in dataset.files]
+    images = ((d, lambda i=i: dataset.load(i)["inputs"].numpy()) for i, d in enumerate(digests))
+    cache.fill(images, prefix_encoder(model))
+    return [cache[digest] for digest in digests]
+
+
+@torch.no_grad()
+def _embed(model: CLIP, tokens: list[np.ndarray], head: torch.nn.Module | None) -> torch.Tensor:
+    rows = []
+    for start in range(0, len(tokens), 128):
+        batch = torch.from_numpy(np.stack(tokens[start : start + 128]))
+        rows.append(model.encode_image(batch).float())
+    embedded = F.normalize(torch.cat(rows), dim=-1)
+    return embedded if head is None else F.normalize(head(embedded), dim=-1)
