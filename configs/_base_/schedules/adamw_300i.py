@@ -6,7 +6,7 @@ optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=5e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
     paramwise_cfg=dict(gate_lr=5e-2),
 )
-param_scheduler = [
+param_scheduler = [  # the cosine ends with train_cfg.max_iters
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=20, end=300, T_max=280, eta_min=0),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=20, eta_min=0),
 ]

@@ -5,7 +5,7 @@ optim_wrapper = dict(
     constructor="react_mm.CustomizationOptimConstructor",
     optimizer=dict(type="AdamW", lr=5e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
 )
-param_scheduler = [
+param_scheduler = [  # the cosine ends with train_cfg.max_iters
     dict(type="LinearLR", start_factor=2e-4, by_epoch=False, begin=0, end=5000),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=5000, end=66_640, T_max=61_640),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=5000, eta_min=0),
 ]
