@@ -78,3 +78,26 @@ def gated_tower(folder, name="plain", blocks=2, seed=0, **options):
     tower = CLIPViT(write_architecture(folder, name), **options)
     shake(tower)
     return open_gates(tower, blocks) if blocks else tower
+
+
+class HashEmbedder:
+    """Class embeddings without a text tower: a random vector per name, the same every time."""
+
+    def __init__(self, embed_dim):
+        self.embed_dim = embed_dim
+
+    def embed_names(self, names):
+        seeds = [sum(ord(c) * 31**i for i, c in enumerate(name)) % 2**31 for name in names]
+        rows = [
+            torch.randn(self.embed_dim, generator=torch.Generator().manual_seed(s)) for s in seeds
+        ]
+        return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+    def __call__(self, vocabulary):
+        owned = [
+            (written, index)
+            for index, name in enumerate(vocabulary.names)
+            for written in vocabulary.all_names(name)
+        ]
+        names, owners = zip(*owned, strict=True)
+        return self.embed_names(names), torch.tensor(owners)

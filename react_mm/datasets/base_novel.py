@@ -1,5 +1,6 @@
 """Base and novel classes of open-vocabulary detection, and training files without novel boxes."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,6 +46,25 @@ def read_names(source: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(read_concepts(source).names) if source else ()
 
 
+def read_coco(path: str | Path) -> dict[str, Any]:
+    """Reads a COCO instances file.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it is not JSON or lacks a field of that format.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"annotation file {path} does not exist")
+    try:
+        annotation = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    for field in ("images", "annotations", "categories"):
+        if not isinstance(annotation, dict) or field not in annotation:
+            raise ValueError(f"{path} is not a COCO instances file: it has no field {field!r}")
+    return annotation
+
+
 def check_classes(names: Iterable[str], known: Sequence[str], where: str) -> None:
     """Checks that names are categories of an annotation file.
 
@@ -88,11 +108,8 @@ def base_only(
         The new annotation (categories sorted by id) and a count of what was kept and dropped.
 
     Raises:
-        ValueError: If the file lacks one of the classes, or is no COCO file.
+        ValueError: If the file lacks one of the classes.
     """
-    for field in ("images", "annotations", "categories"):
-        if field not in annotation:
-            raise ValueError(f"not a COCO annotation: it has no field {field!r}")
     base = set(base)
     check_classes(sorted(base), [c["name"] for c in annotation["categories"]], "the annotation")
     categories = sorted(
