@@ -60,6 +60,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         _change_variable(config, name, options.pop(name))
     config.merge_from_dict(options)
     check_config(config)
+    _drop_late_schedulers(config)
     return config
 
 
@@ -83,6 +84,23 @@ def check_config(config: Config) -> None:
             f"train_dataloader.batch_size is {loader.get('batch_size')}, but its sampler's "
             f"pairs_per_batch + general_per_batch are {sum(w or 0 for w in wanted)}"
         )
+
+
+def _drop_late_schedulers(config: Config) -> None:
+    """A schedule that begins after the last step never acts, and mmengine would refuse it."""
+    schedulers, loop = config.get("param_scheduler"), config.get("train_cfg") or {}
+    if not isinstance(schedulers, list) or "max_iters" not in loop:
+        return
+    late = [s for s in schedulers if not s.get("by_epoch", True)]
+    late = [s for s in late if "end" not in s and s.get("begin", 0) >= loop["max_iters"]]
+    for scheduler in late:
+        print_log(
+            f"{scheduler['type']} left out: it begins at step {scheduler['begin']} "
+            f"of {loop['max_iters']}",
+            logger="current",
+        )
+    if late:
+        config.param_scheduler = [s for s in schedulers if s not in late]
 
 
 def _check_options(config: Config, options: Mapping[str, Any]) -> None:

@@ -115,6 +115,15 @@ def test_a_variable_without_effect_is_refused(tmp_path):
         load_config(write(tmp_path, text), {"steps": 5})
 
 
+def test_a_schedule_after_the_end_of_training_is_left_out(tmp_path):
+    late = dict(type="CosineAnnealingLR", begin=2, by_epoch=False)
+    options = {"param_scheduler": [dict(type="ConstantLR", by_epoch=False), late]}
+    path = write(tmp_path)
+    assert len(load_config(path, options).param_scheduler) == 2
+    short = load_config(path, {**options, "train_cfg.max_iters": 2})
+    assert [s.type for s in short.param_scheduler] == ["ConstantLR"]
+
+
 def test_batch_size_must_be_what_the_roles_add_up_to(tmp_path):
     with pytest.raises(ValueError, match="batch_size is 7"):
         load_config(write(tmp_path), {"train_dataloader.batch_size": 7})
