@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def test_exact_search_is_brute_force(data: tuple[np.ndarray, np.ndarray]) -> Non
             np.testing.assert_allclose(scores, want_scores, atol=1e-7)
 
 
+@pytest.mark.usefixtures("small_blas_threshold")
 @pytest.mark.parametrize("kind", ["flat", "ivf"])
 def test_results_do_not_depend_on_the_batch_size(
     data: tuple[np.ndarray, np.ndarray], kind: str
@@ -61,6 +63,35 @@ def test_results_do_not_depend_on_the_batch_size(
         for (a, b), (c, d) in zip(whole, search_rows(index, queries, 20, size), strict=True):
             np.testing.assert_array_equal(a, c)
             np.testing.assert_array_equal(b, d)
+
+
+@pytest.fixture
+def small_blas_threshold() -> Iterator[None]:
+    """Blocks of a few queries already take faiss' BLAS path, single queries do not."""
+    faiss = import_faiss()
+    before = faiss.cvar.distance_compute_blas_threshold
+    faiss.cvar.distance_compute_blas_threshold = 100
+    yield
+    assert faiss.cvar.distance_compute_blas_threshold == 100
+    faiss.cvar.distance_compute_blas_threshold = before
+
+
+@pytest.mark.usefixtures("small_blas_threshold")
+def test_the_lists_a_query_visits_do_not_depend_on_the_batch_size() -> None:
+    """All centres tie for this query but for rounding, which differs between faiss' code paths."""
+    faiss, generator = import_faiss(), np.random.default_rng(0)
+    centre = generator.standard_normal(33)
+    centres = _unit(np.stack([generator.permutation(centre) for _ in range(64)]))
+    quantizer = faiss.IndexFlatIP(33)
+    quantizer.add(centres)
+    index = faiss.IndexIVFFlat(quantizer, 33, 64, faiss.METRIC_INNER_PRODUCT)
+    index.add(centres)
+    index.nprobe = 4
+    queries = np.full((64, 33), 33**-0.5, np.float32)
+    whole = search_rows(index, queries, 4, batch_size=64)
+    alone = search_rows(index, queries[:1], 4, batch_size=1)
+    for rows, _ in whole:
+        np.testing.assert_array_equal(rows, alone[0][0])
 
 
 def test_ties_come_in_the_order_of_rows_also_where_k_cuts_them(
