@@ -54,6 +54,10 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     if not Path(path).is_file():
         raise FileNotFoundError(f"config {path} does not exist")
     config = Config.fromfile(str(path))
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        # A base inherited as `react_mm::...` gets scopes; mmengine hands this one to the function.
+        if isinstance((config.get(loader) or {}).get("collate_fn"), Mapping):
+            config[loader]["collate_fn"].pop("_scope_", None)
     options = dict(options or {})
     _check_options(config, options)
     for name in [name for name in options if _is_variable(config, name)]:
