@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -12,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests import shape_rules
 
@@ -125,10 +128,12 @@ def test_own_configs_are_inherited_by_scope(repository: Path, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_wheel_trains_from_elsewhere(repository: Path, tmp_path: Path) -> None:
-    dist, target = tmp_path / "dist", tmp_path / "site"
+    dist, target, source = tmp_path / "dist", tmp_path / "site", tmp_path / "source"
+    left = (".*", "data", "work_dirs", "build", "*.egg-info", "__pycache__", "tests")
+    shutil.copytree(repository, source, ignore=shutil.ignore_patterns(*left))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist)]
-    subprocess.check_call([*pip, *build, str(repository)], cwd=tmp_path)
+    subprocess.check_call([*pip, *build, str(source)], cwd=tmp_path)
     (wheel,) = dist.glob("react_mm-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -150,12 +155,35 @@ def test_wheel_trains_from_elsewhere(repository: Path, tmp_path: Path) -> None:
     found = subprocess.check_output(where, cwd=tmp_path, env=environment, text=True)
     assert Path(found.strip()).is_relative_to(target)
     tool = target / "react_mm" / ".mim" / "tools" / "train.py"
-    usage = subprocess.run(
-        [sys.executable, str(tool), "--help"],
+    config = write_training(tmp_path / "training")
+    run = subprocess.run(
+        [sys.executable, str(tool), str(config), "--work-dir", "out"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
     )
-    assert usage.returncode == 0, usage.stderr
-    assert "config" in usage.stdout
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert (tmp_path / "out" / "customized.safetensors").stat().st_size > 0
+
+
+def write_training(folder: Path) -> Path:
+    """One step on four drawn pairs, by a config that inherits from the installed package."""
+    folder.mkdir()
+    rows = []
+    for number in range(4):
+        Image.new("RGB", (64, 64), (60 * number, 90, 120)).save(folder / f"{number}.png")
+        rows.append({"image": f"{number}.png", "text": f"a picture of colour {number}"})
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sources = f"[dict(path={str(folder)!r}), dict(path={str(folder)!r}, role='general')]"
+    config = folder / "config.py"
+    config.write_text(
+        "_base_ = ['react_mm::customization/gated-image_toy-vit_toy_recommended.py']\n"
+        "model = dict(image_tower=dict(pretrained=None), text_tower=dict(pretrained=None))\n"
+        "train_dataloader = dict(batch_size=4, sampler=dict(pairs_per_batch=2, "
+        f"general_per_batch=2), dataset=dict(sources={sources}))\n"
+        "train_cfg = dict(max_iters=1, val_interval=10)\n"
+        "val_cfg = val_dataloader = val_evaluator = None\n"
+        "test_cfg = test_dataloader = test_evaluator = None\n"
+    )
+    return config

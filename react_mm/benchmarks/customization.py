@@ -62,11 +62,11 @@ def _step(model: CLIP, batch: int) -> Callable[[], None]:
         "key": [str(i) for i in range(batch)],
     }
 
-    def step() -> None:
+    def _one_step() -> None:
         optimizer.zero_grad(set_to_none=True)
         prepared = model.data_preprocessor(dict(data), True)
         losses = model(**prepared, mode="loss")
         sum(value for name, value in losses.items() if name.startswith("loss")).backward()
         optimizer.step()
 
-    return step
+    return _one_step

@@ -27,7 +27,7 @@ def run(quick: bool) -> list[Row]:
     size = tower.preprocess["size"]
     images = torch.randn(batch, 3, *size, device=device)
 
-    def dense(mode: str) -> object:
+    def _dense(mode: str) -> object:
         tower.dense_mode = mode
         return tower.dense_embedding(images)
 
@@ -36,7 +36,7 @@ def run(quick: bool) -> list[Row]:
         "pooled": lambda: tower.encode_image(images),
     }
     for mode in DENSE_MODES:
-        candidates[f"dense {mode}"] = lambda mode=mode: dense(mode)
+        candidates[f"dense {mode}"] = lambda mode=mode: _dense(mode)
     with torch.no_grad():
         timings = take_turns(candidates, turns)
     settings = {"arch": arch, "batch": batch, "size": list(size), "turns": turns}

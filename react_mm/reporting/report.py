@@ -124,7 +124,7 @@ def headlines(results: dict[str, Any]) -> list[dict[str, str]]:
     """The page's key numbers: value, what it is, and what it is compared with."""
     before, after, control = (flatten(results[arm]) for arm in ("before", "after", "control"))
 
-    def change(metric: str, text: str) -> dict[str, str]:
+    def _change(metric: str, text: str) -> dict[str, str]:
         gain = 100 * (after[metric] - before[metric])
         note = f"{100 * before[metric]:.1f} → {100 * after[metric]:.1f} %"
         return {"value": f"{gain:+.1f}", "unit": "points", "text": text, "note": note}
@@ -132,8 +132,8 @@ def headlines(results: dict[str, Any]) -> list[dict[str, str]]:
     over_control = 100 * (after["zero_shot.target"] - control["zero_shot.target"])
     retrieved = results["retrieved"]
     return [
-        change("zero_shot.target", "zero-shot accuracy, target family"),
-        change("zero_shot.other", "zero-shot accuracy, other families"),
+        _change("zero_shot.target", "zero-shot accuracy, target family"),
+        _change("zero_shot.other", "zero-shot accuracy, other families"),
         {
             "value": f"{over_control:+.1f}",
             "unit": "points",

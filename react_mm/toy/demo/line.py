@@ -113,7 +113,7 @@ class Demo:
         name = f"customize {arm}"
         work_dir = self.stages.work_dir(name)
 
-        def train() -> Result:
+        def _train() -> Result:
             shutil.rmtree(work_dir, ignore_errors=True)
             runner = running.train(path, work_dir, options, name)
             trained = sum(p.numel() for p in runner.model.parameters() if p.requires_grad)
@@ -122,7 +122,7 @@ class Demo:
         settings = {"config": running.text_of(path, work_dir, options)}
         delta = self.delta(arm)
         outputs = [delta, delta.with_suffix(".json")]
-        self.stages.run(name, train, settings, after=["export", "sample"], outputs=outputs)
+        self.stages.run(name, _train, settings, after=["export", "sample"], outputs=outputs)
 
     def delta(self, arm: str) -> Path | None:
         """The stored customization of an arm; None for the base."""
@@ -133,7 +133,7 @@ class Demo:
     def choose_gate_scale(self) -> list[dict[str, Any]]:
         """Reads the gate scale of the recommended recipe from the validation split."""
 
-        def measure() -> Result:
+        def _measure() -> Result:
             rows = []
             for scale in choices.GATE_SCALES:
                 self.gate_scales["after"] = scale
@@ -143,7 +143,7 @@ class Demo:
             return {"rows": rows, "gate_scale": choices.choose_gate_scale(rows)}
 
         settings = {"scales": choices.GATE_SCALES, "allowed_drop": choices.ALLOWED_DROP}
-        chosen = self.stages.run("gate scale", measure, settings, after=["customize after"])
+        chosen = self.stages.run("gate scale", _measure, settings, after=["customize after"])
         # The control is the same recipe; the published one knows no gate scale.
         scale = chosen["gate_scale"]
         self.gate_scales = {"before": None, "after": scale, "plain": 1.0, "control": scale}
@@ -153,7 +153,7 @@ class Demo:
         """Reads dense mode and background threshold from the base's validation mIoU."""
         task = TASKS["segmentation"]
 
-        def measure() -> Result:
+        def _measure() -> Result:
             rows = []
             for mode in DENSE_MODES:
                 for threshold in THRESHOLDS:
@@ -167,7 +167,7 @@ class Demo:
             return {"rows": rows, **choices.choose_largest(rows, "miou")}
 
         settings = {"modes": DENSE_MODES, "thresholds": THRESHOLDS}
-        self.dense = self.stages.run("dense mode", measure, settings, after=["base"])
+        self.dense = self.stages.run("dense mode", _measure, settings, after=["base"])
 
     def train_detector(self, arm: str) -> None:
         """Trains the box branch on the base families, the arm's tower frozen below it."""
@@ -180,7 +180,7 @@ class Demo:
         path = self.configs / task.config
         checkpoint = self.detector(arm)
 
-        def train() -> Result:
+        def _train() -> Result:
             shutil.rmtree(work_dir, ignore_errors=True)
             quick = {**options, "train_cfg.val_interval": 10**6}
             runner = running.train(path, work_dir, quick, name)
@@ -192,7 +192,7 @@ class Demo:
 
         settings = {"config": running.text_of(path, work_dir, options)}
         after = ["gate scale", "dense mode"] + ([f"customize {arm}"] if arm != "before" else [])
-        self.stages.run(name, train, settings, after=after, outputs=[checkpoint])
+        self.stages.run(name, _train, settings, after=after, outputs=[checkpoint])
 
     def detector(self, arm: str) -> Path:
         """The trained box branch of an arm."""
@@ -205,7 +205,7 @@ class Demo:
         """
         task = TASKS["detection"]
 
-        def measure() -> Result:
+        def _measure() -> Result:
             rows = []
             for base, novel in SCORE_WEIGHTS:
                 row: dict[str, Any] = {"base": base, "novel": novel}
@@ -219,7 +219,7 @@ class Demo:
             return {"rows": rows, "base": best["base"], "novel": best["novel"]}
 
         after = ["train detector before", "train detector after"]
-        return self.stages.run("score weights", measure, {"grid": SCORE_WEIGHTS}, after=after)
+        return self.stages.run("score weights", _measure, {"grid": SCORE_WEIGHTS}, after=after)
 
     # ---------------------------------------------------------------------------- test and report
 
@@ -229,7 +229,7 @@ class Demo:
         folder = self.folder / "artefacts"
         drawn = folder / f"{name}-{arm}.json" if pictures.wanted(name, arm) else None
 
-        def test() -> Result:
+        def _run_test() -> Result:
             measured, runner = self._test(task, arm, options=options)
             if drawn is not None:
                 pictures.save(name, runner, drawn)
@@ -242,7 +242,7 @@ class Demo:
         after += [f"customize {arm}"] if arm != "before" else []
         after += [f"train detector {arm}"] if name == "detection" else []
         outputs = [drawn] if drawn is not None else []
-        result = self.stages.run(f"{name} {arm}", test, settings, after=after, outputs=outputs)
+        result = self.stages.run(f"{name} {arm}", _run_test, settings, after=after, outputs=outputs)
         self.results[arm].update(result)
 
     def _options(self, task: Task, arm: str) -> Options:
