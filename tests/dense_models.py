@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import react_mm  # noqa: F401  (first: mmcv's operators)
-import react_mm.registry  # noqa: F401
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 
+import react_mm  # noqa: F401  (first: mmcv's operators)
+import react_mm.registry  # noqa: F401
 from tests.dense_towers import HashEmbedder, open_gates, shake, write_architecture
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"

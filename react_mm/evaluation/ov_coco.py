@@ -1,5 +1,7 @@
 """AP on base and novel classes in one pass (needs mmdet)."""
 
+from typing import Any
+
 from mmdet.evaluation.metrics import OVCocoMetric
 from mmengine.logging import print_log
 
@@ -16,9 +18,17 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
     file; without any prediction all figures are 0 instead of absent. ``base_ap50``, ``novel_ap50``
     and ``bbox_mAP_50`` are the figures of OV-COCO (generalised setting). A group without any class
     keeps mmdet's -1.
+
+    Args:
+        ann_file: COCO instances file of the data set.
+        **kwargs: Those of mmdet's ``CocoMetric``.
     """
 
     default_prefix = "ov_coco"
+
+    def __init__(self, ann_file: str | None = None, **kwargs: Any) -> None:
+        super().__init__(ann_file=ann_file, **kwargs)
+        self.ann_file = ann_file
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluates all images.

@@ -2,7 +2,7 @@
 
 import ast
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -70,24 +70,24 @@ def test_wrong_files_are_refused(tmp_path):
         read_coco(tmp_path / "b.json")
 
 
-def test_tool_writes_base_and_both(tmp_path, repository):
+def test_tool_writes_base_and_both(tmp_path, repository, monkeypatch, capsys):
     source = write_coco(tmp_path, random_boxes())
-    (tmp_path / "novel.txt").write_text("bee\nwasp\n")
+    novel = tmp_path / "novel.txt"
+    novel.write_text("bee\nwasp\n")
 
     def call(*arguments):
-        tool = str(repository / "tools" / "convert_ov_dataset.py")
-        command = [sys.executable, tool, str(source), "--novel", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env={"PYTHONPATH": str(repository)}
-        )
+        tool = repository / "tools" / "convert_ov_dataset.py"
+        monkeypatch.setattr(sys, "argv", [str(tool), str(source), *map(str, arguments)])
+        runpy.run_path(str(tool), run_name="__main__")
+        return capsys.readouterr().out
 
-    done = call(tmp_path / "novel.txt", "--out", tmp_path / "base.json")
-    assert done.returncode == 0, done.stderr
+    said = call("--novel", novel, "--out", tmp_path / "base.json")
     kept = json.loads((tmp_path / "base.json").read_text())
     assert [c["name"] for c in kept["categories"]] == ["cat", "dog"]
-    assert f"boxes kept: {len(kept['annotations'])}" in done.stdout
-    both = call(tmp_path / "novel.txt", "--keep", "base-novel", "--out", tmp_path / "both.json")
-    assert both.returncode == 0
+    assert f"boxes kept: {len(kept['annotations'])}" in said
+    call("--novel", novel, "--keep", "base-novel", "--out", tmp_path / "both.json")
     assert len(json.loads((tmp_path / "both.json").read_text())["categories"]) == 4
-    assert "no categories" in call("ov-coco", "--out", tmp_path / "x.json").stderr
-    assert "input file itself" in call(tmp_path / "novel.txt", "--out", source).stderr
+    with pytest.raises(ValueError, match="no categories"):
+        call("--novel", "ov-coco", "--out", tmp_path / "x.json")
+    with pytest.raises(SystemExit, match="input file itself"):
+        call("--novel", novel, "--out", source)

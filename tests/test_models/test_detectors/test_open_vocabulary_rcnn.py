@@ -135,7 +135,7 @@ def test_training_without_vocabulary_is_refused(tmp_path):
     model.vocabulary = None
     data = model.data_preprocessor(batch_of([detection_sample(64, 64)]), True)
     with pytest.raises(RuntimeError, match="VocabularyHook"):
-        model.loss(**{"batch_inputs": data["inputs"], "batch_data_samples": data["data_samples"]})
+        model.loss(data["inputs"], data["data_samples"])
 
 
 def test_checkpoint_of_another_vocabulary_loads(tmp_path):

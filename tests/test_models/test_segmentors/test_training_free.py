@@ -64,7 +64,7 @@ def test_one_tile_window_equals_whole(tmp_path):
 def test_windows_are_averaged_where_they_overlap(tmp_path):
     model = small_segmentor(tmp_path, test_cfg=SLIDE)
     x = torch.randn(1, 3, 48, 72)  # two windows: columns 0-47 and 24-71
-    both = model.slide_inference(x, [dict()])
+    both = model.slide_inference(x, [{}])
     left, right = model.encode_decode(x[..., :48], []), model.encode_decode(x[..., 24:], [])
     torch.testing.assert_close(both[..., :24], left[..., :24])
     torch.testing.assert_close(both[..., 24:48], (left[..., 24:] + right[..., :24]) / 2)
