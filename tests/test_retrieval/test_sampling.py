@@ -22,10 +22,10 @@ def test_a_seed_decides_the_sample_and_nothing_comes_twice(store: StoredEmbeddin
 
 def test_every_row_is_as_likely(store: StoredEmbeddings) -> None:
     counts = [0] * 60
-    for seed in range(200):
+    for seed in range(60):
         for row in sample_pairs(store, 30, seed)["row"].to_pylist():
             counts[row] += 1
-    assert sum(counts) == 6000 and min(counts) > 65 and max(counts) < 135
+    assert sum(counts) == 1800 and min(counts) > 14 and max(counts) < 46
 
 
 def test_excluded_images_never_come_and_too_many_give_what_there_is(
