@@ -9,7 +9,7 @@ import os
 
 import react_mm  # noqa: F401  (first: it supplies mmcv's operators)
 import react_mm.registry  # noqa: F401
-from react_mm.engine.launching import add_common_arguments, build_runner, prepare
+from react_mm.engine.launching import add_common_arguments, build_runner, locked, prepare
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,7 +30,8 @@ def main() -> None:
     args = parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     config = prepare(args, resume=args.resume)
-    build_runner(config).train()
+    with locked(config):
+        build_runner(config).train()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 import argparse
 import logging
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from mmengine.runner import Runner
 from react_mm.engine.configuration import load_config
 from react_mm.engine.resuming import find_newest_checkpoint
 from react_mm.engine.safe_loading import install_safe_loading
-from react_mm.manifest import write_json
+from react_mm.manifest import ManifestError, RunLock, write_json
+
+WAIT_FOR_WORKERS = 15  # seconds
 
 CPU_WRAPPER = dict(
     type="MMDistributedDataParallel",
@@ -102,6 +106,42 @@ def build_runner(config: Config) -> Runner:
     if "runner_type" in config:
         return RUNNERS.build(config)
     return Runner.from_cfg(config)
+
+
+@contextmanager
+def locked(config: Config) -> Iterator[None]:
+    """Keeps a second run out of the work dir while the block runs.
+
+    The data loader's workers of a run that was just killed hold its lock for some seconds more;
+    that is waited for.
+
+    Raises:
+        ManifestError: If another run is writing there.
+    """
+    if int(os.environ.get("RANK", "0")):
+        yield
+        return
+    lock = RunLock(config.work_dir)
+    for attempt in range(WAIT_FOR_WORKERS * 2):
+        try:
+            lock.__enter__()
+            break
+        except ManifestError:
+            if attempt == WAIT_FOR_WORKERS * 2 - 1 or _holder_lives(Path(config.work_dir)):
+                raise
+            time.sleep(0.5)
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
+
+
+def _holder_lives(folder: Path) -> bool:
+    try:
+        os.kill(int((folder / ".lock").read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def write_metrics(path: str | Path, metrics: Mapping[str, Any], config: Config) -> None:

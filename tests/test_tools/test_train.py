@@ -88,6 +88,19 @@ def test_killed_and_resumed_equals_unbroken(tmp_path, shards, workers):
         assert torch.equal(value, other["state_dict"][key]), key
 
 
+@pytest.mark.slow
+def test_a_second_run_on_the_same_folder_is_refused(tmp_path, shards):
+    config = write_config(tmp_path, shards, iters=10_000)
+    first = start(config, tmp_path / "w", REACT_MM_TEST_SLEEP="0.2")
+    try:
+        wait_for(lambda: (tmp_path / "w" / "losses.txt").exists(), first)
+        output, _ = start(config, tmp_path / "w").communicate(timeout=120)
+        assert f"another run (process {first.pid}) is writing" in output
+    finally:
+        first.kill()
+        first.communicate()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
