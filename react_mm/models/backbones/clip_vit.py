@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
 from react_mm.models.backbones.base import ImageSizes, ImageTower
-from react_mm.models.layers.dense_attention import check_dense_mode, run_last_block
+from react_mm.models.layers.dense_attention import (
+    LOCAL,
+    check_dense_mode,
+    local_class_tokens,
+    run_last_block,
+)
 from react_mm.models.open_clip_loading import load_open_clip
 from react_mm.registry import MODELS
 
@@ -31,7 +36,8 @@ class CLIPViT(ImageTower):
         delta: Customized weights (.safetensors with its card beside it) put on top.
         gate_scale: Scale of the delta's gates in [0, 1]; None leaves what the delta says.
         out_indices: Blocks after which taps are taken; negative ones count from the end.
-        dense_mode: A key of :data:`react_mm.models.layers.dense_attention.DENSE_MODES`.
+        dense_mode: A key of :data:`react_mm.models.layers.dense_attention.DENSE_MODES`, or
+            ``local`` (towers pooled by class token only).
         frozen: Whether nothing is trained, gates included.
         with_cp: Whether activations are recomputed in the backward pass to save memory.
         init_cfg: Must be None: weights come from the arguments above.
@@ -61,6 +67,8 @@ class CLIPViT(ImageTower):
         self.dense_mode = check_dense_mode(dense_mode)
         self.visual = _supported(load_open_clip(arch, pretrained, checkpoint).visual, arch)
         self.visual.set_grad_checkpointing(with_cp)
+        if dense_mode == LOCAL and self.visual.pool_type != "tok":
+            raise ValueError(f"{arch!r} has no pooling class token: dense_mode 'local' needs one")
         self.out_indices = _resolve_indices(out_indices, len(self.insertion_points()))
         self.embed_dim = self.visual.output_dim
         self.tap_channels = self.visual.conv1.out_channels
@@ -123,28 +131,39 @@ class CLIPViT(ImageTower):
     ) -> dict[str, Any]:
         """Runs the blocks, the last one once or twice as the outputs asked for need it."""
         x, grid, valid = self._embed(x, image_sizes)
-        mask = None if valid is None else self._attention_mask(valid, x)
+        first = x.shape[1]
+        local = dense and self.dense_mode == LOCAL
+        if local:
+            x, mask = local_class_tokens(x, grid, valid, self._heads)
+        else:
+            mask = None if valid is None else self._attention_mask(valid, x)
         blocks, kept = self.insertion_points(), {}
         for index, block in enumerate(blocks[:-1]):
             x = self._block(block, x, mask)
             kept[index] = x
-        surgery = dense and self.dense_mode != "vanilla"
+        surgery = dense and self.dense_mode not in ("vanilla", LOCAL)
         last = x
         if pooled or (dense and not surgery) or (taps and len(blocks) - 1 in self.out_indices):
             last = kept[len(blocks) - 1] = self._block(blocks[-1], x, mask)
         out: dict[str, Any] = {}
         if taps:
-            out["taps"] = tuple(self._to_map(kept[i], grid, valid) for i in self.out_indices)
+            out["taps"] = tuple(
+                self._to_map(kept[i][:, 1:first], grid, valid) for i in self.out_indices
+            )
         if dense:
             if surgery:
-                tokens = run_last_block(blocks[-1], x, self.dense_mode, grid, mask)
+                tokens = run_last_block(blocks[-1], x, self.dense_mode, grid, mask)[:, 1:]
             else:
-                tokens = last
+                tokens = last[:, first:] if local else last[:, 1:]
             tokens = self.visual.ln_post(tokens) @ self.visual.proj
             out["dense"] = self._to_map(tokens, grid, valid)
         if pooled:
-            out["pooled"] = self._pool(last, valid)
+            out["pooled"] = self._pool(last[:, :first], valid)
         return out
+
+    @property
+    def _heads(self) -> int:
+        return self.insertion_points()[0].attn.num_heads
 
     def _block(self, block: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
         if self.visual.transformer.grad_checkpointing and torch.is_grad_enabled():
@@ -193,12 +212,11 @@ class CLIPViT(ImageTower):
 
     def _attention_mask(self, valid: Tensor, x: Tensor) -> Tensor:
         """Additive mask (B * heads, N, N), minus infinity where a key is padding."""
-        heads = self.insertion_points()[0].attn.num_heads
         keys = F.pad(valid, (1, 0), value=True)
         mask = torch.zeros(keys.shape, dtype=x.dtype, device=x.device)
         mask = mask.masked_fill(~keys, float("-inf"))[:, None, None, :]
         tokens = keys.shape[1]
-        return mask.expand(-1, heads, tokens, -1).reshape(-1, tokens, tokens)
+        return mask.expand(-1, self._heads, tokens, -1).reshape(-1, tokens, tokens)
 
     def _pool(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Pooled embedding (B, D) as open_clip pools, over valid tokens only."""
@@ -217,9 +235,8 @@ class CLIPViT(ImageTower):
         return pooled @ visual.proj
 
     @staticmethod
-    def _to_map(tokens: Tensor, grid: tuple[int, int], valid: Tensor | None) -> Tensor:
-        """Patch tokens (B, 1 + h * w, C) as a map (B, C, h, w), zero where there is padding."""
-        cells = tokens[:, 1:]
+    def _to_map(cells: Tensor, grid: tuple[int, int], valid: Tensor | None) -> Tensor:
+        """Tokens of cells (B, h * w, C) as a map (B, C, h, w), zero where there is padding."""
         if valid is not None:
             cells = cells * valid[..., None].to(cells.dtype)
         return cells.transpose(1, 2).reshape(len(cells), -1, *grid).contiguous()

@@ -63,8 +63,14 @@ def test_vanilla_dense_equals_projected_intermediate(tmp_path):
     torch.testing.assert_close(tower.dense_embedding(x), expected, **TOLERANCE)
 
 
-@pytest.mark.parametrize("mode", ["vanilla", "maskclip", "naclip"])
-@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        *[(n, m) for n in ARCHITECTURES for m in ("vanilla", "maskclip", "naclip")],
+        ("plain", "local"),
+        ("quickgelu", "local"),
+    ],
+)
 def test_padded_batch_equals_single_images(tmp_path, name, mode):
     tower = gated_tower(tmp_path, name, dense_mode=mode, out_indices=(0, -1))
     sizes = [(50, 70), (64, 33), (24, 40)]

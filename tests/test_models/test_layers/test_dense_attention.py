@@ -159,3 +159,48 @@ def test_pooled_embedding_does_not_depend_on_the_mode(tmp_path):
 def test_gaussian_neighbourhood():
     near = gaussian_neighbourhood((3, 4), torch.zeros(1))
     torch.testing.assert_close(near, gaussian(3, 4))
+
+
+@pytest.mark.parametrize("name", ["plain", "quickgelu"])
+def test_local_token_is_a_class_token_that_sees_its_neighbourhood(tmp_path, name):
+    """Each cell by itself: a tower run on all patches whose class token attends to few of them."""
+    tower = gated_tower(tmp_path, name, dense_mode="local")
+    stride = tower.stride
+    image = torch.randn(1, 3, 4 * stride, 5 * stride - 3)
+    out = tower.forward_all(image)
+    for row, column in ((0, 0), (1, 2), (3, 4)):
+        seen = [
+            r * 5 + c + 1
+            for r in range(4)
+            for c in range(5)
+            if abs(r - row) <= 1 and abs(c - column) <= 1
+        ]
+        mask = torch.zeros(21, 21)
+        mask[0] = float("-inf")
+        mask[0, [0, *seen]] = 0.0
+        x, _, _ = tower._embed(image, None)
+        # Patches must see the usual class token, not this one: two class tokens, one hidden.
+        x = torch.cat([x[:, :1], x], 1)
+        whole = torch.zeros(22, 22)
+        whole[0] = torch.cat([mask[0, :1], torch.tensor([float("-inf")]), mask[0, 1:]])
+        whole[1:, 0] = float("-inf")
+        for block in tower.insertion_points():
+            x = block(x, attn_mask=whole)
+        expected = tower.visual.ln_post(x[:, 0]) @ tower.visual.proj
+        torch.testing.assert_close(out["dense"][..., row, column], expected, rtol=0, atol=1e-5)
+
+
+def test_local_tokens_change_nothing_else(tmp_path):
+    x = torch.randn(2, 3, 50, 70)
+    local, vanilla = (
+        gated_tower(tmp_path, dense_mode=mode).forward_all(x, [(50, 70), (40, 33)])
+        for mode in ("local", "vanilla")
+    )
+    torch.testing.assert_close(local["pooled"], vanilla["pooled"], rtol=0, atol=1e-5)
+    torch.testing.assert_close(local["taps"][0], vanilla["taps"][0], rtol=0, atol=1e-5)
+    assert (local["dense"] - vanilla["dense"]).abs().max() > 0.1
+
+
+def test_local_needs_a_pooling_class_token(tmp_path):
+    with pytest.raises(ValueError, match="no pooling class token"):
+        gated_tower(tmp_path, "unusual", dense_mode="local")
