@@ -1,5 +1,5 @@
 # The published recipe: retrieved pairs alone, one learning rate for gates and all.
-_base_ = 'gated-image_lite_grocery_recommended.py'
+_base_ = "gated-image_lite_grocery_recommended.py"
 model = dict(teacher_weight=0.0)
 train_dataloader = dict(
     batch_size=64,

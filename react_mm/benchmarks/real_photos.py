@@ -29,7 +29,6 @@ from react_mm.toy.demo.tasks import configs_folder
 
 RECIPES = ("plain", "no-teacher", "recommended", "control")
 ITERATIONS = (150, 300, 600)
-WARM_UP = 20
 HEAD_EPOCHS = (5, 20, 60)
 RETRIEVAL = "retrieval/real_photos_lite.py"
 TEACHERS = {"linear head": 0.0, "linear head, teacher": 5.0}
@@ -137,8 +136,6 @@ class PhotoRun:
             "prefix_cache": str(self.store),
             "randomness.seed": seed,
             "train_cfg.max_iters": iterations,
-            "param_scheduler.1.end": iterations,
-            "param_scheduler.1.T_max": iterations - WARM_UP,
         }
         if recipe in ("plain", "no-teacher"):
             del options["general"]
