@@ -115,6 +115,19 @@ def test_damaged_images_are_replaced_the_same_way_and_counted(tmp_path):
     assert dataset.damaged == 8  # counted in the workers, too
 
 
+def test_a_damaged_image_is_replaced_within_its_role(tmp_path):
+    for name in ("p", "g"):
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            for i in range(3):
+                add(tar, f"k{i}.png", b"no picture" if i == 2 else png(i))
+                add(tar, f"k{i}.txt", b"text")
+    dataset = PairDataset(
+        [dict(path=f"{tmp_path}/p.tar"), dict(path=f"{tmp_path}/g.tar", role="general")]
+    )
+    items = [dataset[2], dataset[5]]  # the last of each role: on to its first
+    assert [(item["key"], item["role"]) for item in items] == [("p/k0", 0), ("g/k0", 1)]
+
+
 def test_only_damaged_images_are_an_error(tmp_path):
     with tarfile.open(tmp_path / "p.tar", "w") as tar:
         add(tar, "k.png", b"no picture")
