@@ -50,7 +50,6 @@ class Task:
 SCENES = {
     "test_dataloader.dataset.ann_file": "scenes/annotations/instances_val.json",
     "test_dataloader.dataset.data_prefix.img": "scenes/val/",
-    "test_evaluator.ann_file": "data/toy/scenes/annotations/instances_val.json",
 }
 TASKS = {
     "zero-shot": Task(
@@ -84,7 +83,10 @@ TASKS = {
         config="detection/fvlm_toy-vit_fpn_toy.py",
         tower="model.backbone",
         metrics={"ap50.base": "ov_coco/base_ap50", "ap50.novel": "ov_coco/novel_ap50"},
-        on_val=SCENES,
+        on_val={
+            **SCENES,
+            "test_evaluator.ann_file": "data/toy/scenes/annotations/instances_val.json",
+        },
     ),
 }
 
