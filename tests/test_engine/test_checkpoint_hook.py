@@ -4,6 +4,7 @@ import random
 import shutil
 import signal
 import time
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def runner(work_dir, iters=6, interval=2, **hook):
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=iters),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
         default_hooks=dict(checkpoint=options),
-        experiment_name=f"t{random.random()}",
+        experiment_name=uuid.uuid4().hex,  # mmengine keeps a message hub per name
     )
 
 
