@@ -2,7 +2,10 @@
 _base_ = ["../_base_/datasets/toy_detection.py", "../_base_/models/gt_box.py"]
 
 toy = dict(arch="toy-vit", pretrained="drawn-world")
-model = dict(class_embedder=dict(text_tower=toy, templates="drawn"), backbone=toy)
+model = dict(
+    class_embedder=dict(text_tower=toy, templates="drawn"),
+    backbone=dict(**toy, dense_mode="local"),
+)
 
 train_dataloader = None
 val_dataloader = None

@@ -68,7 +68,7 @@ TASKS = {
         on_val=SCENES,
     ),
     "segmentation": Task(
-        config="segmentation/maskclip_toy-vit_toy.py",
+        config="segmentation/local_toy-vit_toy.py",
         tower="model.backbone",
         metrics={
             "miou.target": "segmentation/mIoU_target",
