@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from react_mm.manifest import atomic_path, read_json, sha256_file, write_json
 
-PART_ROWS = 2048
+PART_ROWS = 512
 
 
 def digest_of(data: bytes) -> str:
