@@ -12,7 +12,12 @@ import react_mm.registry  # noqa: F401
 from react_mm.engine.configuration import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-DENSE = sorted(p for d in ("detection", "segmentation") for p in (CONFIGS / d).glob("*.py"))
+DENSE = sorted(
+    path
+    for folder in ("detection", "segmentation")
+    for path in (CONFIGS / folder).glob("*.py")
+    if "_lite_" not in path.name  # those need the extra 'lite'; its towers have no meta build
+)
 TRAINED = {"fvlm_clip-vit-b16_fpn_1x_ov-coco": 28_000_000, "fvlm_toy-vit_fpn_toy": 1_000_000}
 
 
