@@ -50,8 +50,9 @@ def test_equals_a_confusion_matrix():
 
 
 def test_agrees_with_mmseg():
-    import react_mm  # noqa: F401  (first: mmcv's operators)
     from mmseg.evaluation.metrics import IoUMetric
+
+    import react_mm  # noqa: F401  (first: mmcv's operators)
 
     rng = np.random.default_rng(1)
     pairs = [(rng.integers(0, 6, (8, 8)), rng.integers(0, 6, (8, 8))) for _ in range(2)]
