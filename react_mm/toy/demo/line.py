@@ -31,7 +31,7 @@ DRAWN_BY = [
     *(f"toy/{name}.py" for name in ("backgrounds", "captions", "drawing", "sampling", "scene")),
     *("toy/world.py", "toy/writer.py", "toy/shapes/*.py"),
 ]
-DENSE_MODES = ("vanilla", "maskclip")
+DENSE_MODES = ("local", "maskclip", "vanilla")
 THRESHOLDS = (0.2, 0.35, 0.5)
 SCORE_WEIGHTS = ((0.1, 0.8), (0.35, 0.65), (0.0, 1.0))
 
@@ -87,7 +87,8 @@ class Demo:
             {"seed": self.seed, "parts": PARTS, "source": running.source_hash(DRAWN_BY)},
             whole=lambda: (data / "world.json").is_file() and (data / "pool").is_dir(),
         )
-        self.stages.run("base", self._check_base, {"weights": self._base_hash()}, after=["world"])
+        settings = {"weights": self._base_hash(), "config": self._text("zero-shot")}
+        self.stages.run("base", self._check_base, settings, after=["world"])
 
     def _base_hash(self) -> str:
         path = resolve_weights("toy-vit", "drawn-world", None)
@@ -143,6 +144,7 @@ class Demo:
             return {"rows": rows, "gate_scale": choices.choose_gate_scale(rows)}
 
         settings = {"scales": choices.GATE_SCALES, "allowed_drop": choices.ALLOWED_DROP}
+        settings["config"] = self._text("zero-shot")
         chosen = self.stages.run("gate scale", _measure, settings, after=["customize after"])
         # The control is the same recipe; the published one knows no gate scale.
         scale = chosen["gate_scale"]
@@ -167,6 +169,7 @@ class Demo:
             return {"rows": rows, **choices.choose_largest(rows, "miou")}
 
         settings = {"modes": DENSE_MODES, "thresholds": THRESHOLDS}
+        settings["config"] = self._text("segmentation")
         self.dense = self.stages.run("dense mode", _measure, settings, after=["base"])
 
     def train_detector(self, arm: str) -> None:
@@ -219,7 +222,8 @@ class Demo:
             return {"rows": rows, "base": best["base"], "novel": best["novel"]}
 
         after = ["train detector before", "train detector after"]
-        return self.stages.run("score weights", _measure, {"grid": SCORE_WEIGHTS}, after=after)
+        settings = {"grid": SCORE_WEIGHTS, "config": self._text("detection")}
+        return self.stages.run("score weights", _measure, settings, after=after)
 
     # ---------------------------------------------------------------------------- test and report
 
@@ -244,6 +248,10 @@ class Demo:
         outputs = [drawn] if drawn is not None else []
         result = self.stages.run(f"{name} {arm}", _run_test, settings, after=after, outputs=outputs)
         self.results[arm].update(result)
+
+    def _text(self, task: str) -> str:
+        """A task's config without a customization: what a choice on the base depends on."""
+        return running.text_of(self.configs / TASKS[task].config, self.folder / "test", {})
 
     def _options(self, task: Task, arm: str) -> Options:
         options = with_delta(task, self.delta(arm), self.gate_scales[arm])
