@@ -2,7 +2,7 @@
 _base_ = "gated-image_toy-vit_toy_recommended.py"
 model = dict(teacher_weight=0.0)
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     sampler=dict(general_per_batch=0),
     dataset=dict(
         sources=[dict(path={{_base_.retrieved}})],

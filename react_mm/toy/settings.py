@@ -18,7 +18,7 @@ from react_mm.toy.demo.stages import Stages
 from react_mm.toy.demo.tasks import RECIPES, TASKS
 
 SEED = 100
-ITERATIONS = (150, 300, 600)
+ITERATIONS = (100, 200)
 TEACHER_WEIGHTS = (2.0, 5.0, 10.0)
 
 

@@ -2,7 +2,7 @@
 retrieved = "work_dirs/retrieval/toy/retrieved"
 general = "work_dirs/retrieval/toy/samples/general"
 train_dataloader = dict(
-    batch_size=128,
+    batch_size=64,
     num_workers=0,
     dataset=dict(
         type="react_mm.PairDataset",
@@ -12,6 +12,6 @@ train_dataloader = dict(
             dict(type="react_mm.RandomHorizontalFlip"),
         ],
     ),
-    sampler=dict(type="react_mm.PairSampler", pairs_per_batch=64, general_per_batch=64),
+    sampler=dict(type="react_mm.PairSampler", pairs_per_batch=32, general_per_batch=32),
     collate_fn=dict(type="default_collate"),
 )
