@@ -1,10 +1,13 @@
 """A stage runs once for the same settings, inputs and whole outputs, and again otherwise."""
 
 import json
+import os
+from concurrent.futures import Future
 
 import pytest
 
-from react_mm.toy.demo.stages import Stages
+from react_mm.toy.demo.lanes import Lanes
+from react_mm.toy.demo.stages import Job, Stages
 
 
 class Line:
@@ -111,3 +114,68 @@ def test_stage_runs_again_when_it_is_no_longer_whole(tmp_path):
         stages = Stages(tmp_path, say=lambda line: None)
         stages.run("x", lambda: {"run": runs.append(1)}, {}, whole=lambda there=there: there)
     assert len(runs) == 2
+
+
+class Here:
+    """Lanes of one: a job runs when it is submitted."""
+
+    def __init__(self):
+        self.submitted = []
+
+    def submit(self, function, *arguments):
+        self.submitted.append(arguments)
+        future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def write_number(path, number):
+    if number < 0:
+        raise ValueError("planted")
+    path.write_text(str(number))
+    return {"number": number}
+
+
+def jobs_for(folder, numbers):
+    return [
+        Job(name, write_number, (folder / name, n), {"n": n}, outputs=[folder / name])
+        for name, n in numbers.items()
+    ]
+
+
+def beside(folder, numbers):
+    stages, lanes = Stages(folder, say=lambda line: None), Here()
+    return stages.run_beside(jobs_for(folder, numbers), lanes), stages, lanes
+
+
+def test_jobs_side_by_side_are_stamped_one_by_one(tmp_path):
+    results, stages, lanes = beside(tmp_path, {"a": 1, "b": 2})
+    assert results == {"a": {"number": 1}, "b": {"number": 2}}
+    assert stages.reused == []
+    results, stages, lanes = beside(tmp_path, {"a": 1, "b": 3})
+    assert results == {"a": {"number": 1}, "b": {"number": 3}}
+    assert stages.reused == ["a"]
+    assert [arguments[1:] for arguments in lanes.submitted] == [(tmp_path / "b", 3)]
+    (tmp_path / "a").unlink()
+    _, stages, _ = beside(tmp_path, {"a": 1, "b": 3})
+    assert stages.reused == ["b"]
+
+
+def test_failed_job_is_raised_and_not_stamped(tmp_path):
+    with pytest.raises(ValueError, match="planted"):
+        beside(tmp_path, {"bad": -1})
+    assert not (tmp_path / "stages" / "bad.json").exists()
+
+
+def test_lanes_are_other_processes_with_one_thread_each(tmp_path):
+    lanes = Lanes()
+    try:
+        futures = [lanes.submit(os.getenv, "OMP_NUM_THREADS"), lanes.submit(os.getpid)]
+        threads, process = (future.result() for future in futures)
+    finally:
+        lanes.close()
+    assert threads == "1"
+    assert process != os.getpid()

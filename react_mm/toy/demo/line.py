@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from react_mm.manifest import RunLock, read_json, sha256_file, write_json
 from react_mm.models.open_clip_loading import resolve_weights
 from react_mm.reporting.report import write_report
 from react_mm.reporting.results import check_demo_results, nest
-from react_mm.toy.demo import choices, pictures, retrieving, running
-from react_mm.toy.demo.stages import Result, Stages
+from react_mm.toy.demo import choices, jobs, pictures, retrieving, running
+from react_mm.toy.demo.lanes import Lanes
+from react_mm.toy.demo.stages import Job, Result, Stages
 from react_mm.toy.demo.tasks import (
     ARMS,
     RECIPES,
@@ -57,23 +60,21 @@ class Demo:
         self.retrieval = retrieving.Retrieval(self.configs / RETRIEVAL, self.folder / "retrieval")
         self.gate_scales: dict[str, float | None] = dict.fromkeys(ARMS)
         self.dense: Options = {}
+        self.lanes = Lanes()
         self.results: dict[str, dict[str, float]] = {arm: {} for arm in ARMS}
 
     def run(self) -> Path:
         """Runs what is not finished yet and returns the report's path."""
-        with RunLock(self.folder):
+        with RunLock(self.folder), contextlib.closing(self.lanes):
             self.prepare()
             self.retrieval.run_all(self.stages, after=("world", "base"))
             for arm in RECIPES:
                 self.customize(arm)
             curve = self.choose_gate_scale()
             self.choose_dense()
-            for arm in ARMS:
-                self.train_detector(arm)
+            self.train_detectors()
             weights = self.choose_score_weights()
-            for name, task in TASKS.items():
-                for arm in ARMS:
-                    self.measure(name, task, arm, weights)
+            self.measure(weights)
             return self.report(curve, weights)
 
     # ------------------------------------------------------------------ stages before the test
@@ -95,7 +96,7 @@ class Demo:
         return sha256_file(path)
 
     def _check_base(self) -> Result:
-        measured, _ = self._test(TASKS["zero-shot"], "before", on_val=True)
+        (measured,) = self._on_val(TASKS["zero-shot"], [("before", {})])
         return {"weights": self._base_hash(), **TASKS["zero-shot"].read(measured)}
 
     def customize(self, arm: str) -> None:
@@ -135,11 +136,11 @@ class Demo:
         """Reads the gate scale of the recommended recipe from the validation split."""
 
         def _measure() -> Result:
-            rows = []
-            for scale in choices.GATE_SCALES:
-                self.gate_scales["after"] = scale
-                measured, _ = self._test(TASKS["zero-shot"], "after", on_val=True)
-                target, other = TASKS["zero-shot"].read(measured).values()
+            task, rows = TASKS["zero-shot"], []
+            every = [{"model.gate_scale": scale} for scale in choices.GATE_SCALES]
+            measured = self._on_val(task, [("after", options) for options in every])
+            for scale, metrics in zip(choices.GATE_SCALES, measured, strict=True):
+                target, other = task.read(metrics).values()
                 rows.append({"split": "val", "scale": scale, "target": target, "other": other})
             return {"rows": rows, "gate_scale": choices.choose_gate_scale(rows)}
 
@@ -156,46 +157,33 @@ class Demo:
         task = TASKS["segmentation"]
 
         def _measure() -> Result:
-            rows = []
-            for mode in DENSE_MODES:
-                for threshold in THRESHOLDS:
-                    options = {
-                        "model.backbone.dense_mode": mode,
-                        "model.background.threshold": threshold,
-                    }
-                    measured, _ = self._test(task, "before", on_val=True, options=options)
-                    miou = measured["segmentation/mIoU"]
-                    rows.append({"dense_mode": mode, "threshold": threshold, "miou": miou})
+            rows = [
+                {"dense_mode": mode, "threshold": threshold}
+                for mode, threshold in itertools.product(DENSE_MODES, THRESHOLDS)
+            ]
+            measured = self._on_val(task, [("before", _dense(row)) for row in rows])
+            for row, metrics in zip(rows, measured, strict=True):
+                row["miou"] = metrics["segmentation/mIoU"]
             return {"rows": rows, **choices.choose_largest(rows, "miou")}
 
         settings = {"modes": DENSE_MODES, "thresholds": THRESHOLDS}
         settings["config"] = self._text("segmentation")
         self.dense = self.stages.run("dense mode", _measure, settings, after=["base"])
 
-    def train_detector(self, arm: str) -> None:
-        """Trains the box branch on the base families, the arm's tower frozen below it."""
-        task = TASKS["detection"]
-        name = f"train detector {arm}"
-        work_dir = self.stages.work_dir(name)
-        options = {**self._options(task, arm), "randomness.seed": self.seed}
-        if self.short:
-            options["train_cfg.max_iters"] = 2
+    def train_detectors(self) -> None:
+        """Trains the box branch on the base families, each arm's tower frozen below it."""
+        task, todo = TASKS["detection"], []
         path = self.configs / task.config
-        checkpoint = self.detector(arm)
-
-        def _train() -> Result:
-            shutil.rmtree(work_dir, ignore_errors=True)
-            quick = {**options, "train_cfg.val_interval": 10**6}
-            runner = running.train(path, work_dir, quick, name)
-            last = Path((work_dir / "last_checkpoint").read_text().strip())
-            if last.resolve() != checkpoint.resolve():
-                shutil.copyfile(last, checkpoint)
-                last.unlink()
-            return {"iterations": runner.iter}
-
-        settings = {"config": running.text_of(path, work_dir, options)}
-        after = ["gate scale", "dense mode"] + ([f"customize {arm}"] if arm != "before" else [])
-        self.stages.run(name, _train, settings, after=after, outputs=[checkpoint])
+        for arm in ARMS:
+            name, checkpoint = f"train detector {arm}", self.detector(arm)
+            options = {**self._options(task, arm), "randomness.seed": self.seed}
+            if self.short:
+                options["train_cfg.max_iters"] = 2
+            settings = {"config": running.text_of(path, checkpoint.parent, options)}
+            after = ["gate scale", "dense mode"] + self._customized(arm)
+            arguments = (path, options, checkpoint, name)
+            todo.append(Job(name, jobs.train_detector, arguments, settings, after, [checkpoint]))
+        self.stages.run_beside(todo, self.lanes)
 
     def detector(self, arm: str) -> Path:
         """The trained box branch of an arm."""
@@ -209,15 +197,13 @@ class Demo:
         task = TASKS["detection"]
 
         def _measure() -> Result:
-            rows = []
-            for base, novel in SCORE_WEIGHTS:
-                row: dict[str, Any] = {"base": base, "novel": novel}
-                for arm in ("before", "after"):
-                    options = _weights({"base": base, "novel": novel})
-                    measured, _ = self._test(task, arm, on_val=True, options=options)
-                    row[arm] = task.read(measured)
+            rows = [{"base": base, "novel": novel} for base, novel in SCORE_WEIGHTS]
+            pairs = [(row, arm) for row in rows for arm in ("before", "after")]
+            measured = self._on_val(task, [(arm, _weights(row)) for row, arm in pairs])
+            for (row, arm), metrics in zip(pairs, measured, strict=True):
+                row[arm] = task.read(metrics)
+            for row in rows:
                 row["mean"] = sum(sum(row[arm].values()) for arm in ("before", "after")) / 4
-                rows.append(row)
             best = choices.choose_largest(rows, "mean")
             return {"rows": rows, "base": best["base"], "novel": best["novel"]}
 
@@ -227,27 +213,39 @@ class Demo:
 
     # ---------------------------------------------------------------------------- test and report
 
-    def measure(self, name: str, task: Task, arm: str, weights: Options) -> None:
-        """Measures one task for one arm on the test split, with pictures of before and after."""
-        options = _weights(weights) if name == "detection" else {}
-        folder = self.folder / "artefacts"
-        drawn = folder / f"{name}-{arm}.json" if pictures.wanted(name, arm) else None
+    def measure(self, weights: Options) -> None:
+        """Measures all tasks for all arms on the test split, with pictures of before and after."""
+        todo = [self._measuring(name, arm, weights) for name in TASKS for arm in ARMS]
+        measured = self.stages.run_beside(todo, self.lanes)
+        for name in TASKS:
+            for arm in ARMS:
+                self.results[arm].update(measured[f"{name} {arm}"])
 
-        def _run_test() -> Result:
-            measured, runner = self._test(task, arm, options=options)
-            if drawn is not None:
-                pictures.save(name, runner, drawn)
-            return task.read(measured)
-
-        path = self.configs / task.config
-        everything = {**self._options(task, arm), **options}
-        settings = {"config": running.text_of(path, self.folder / "test", everything)}
-        after = ["gate scale", "dense mode", "score weights"]
-        after += [f"customize {arm}"] if arm != "before" else []
+    def _measuring(self, name: str, arm: str, weights: Options) -> Job:
+        """The job that measures one task for one arm."""
+        task = TASKS[name]
+        options = self._options(task, arm) | (_weights(weights) if name == "detection" else {})
+        if self.short and name != "zero-shot":
+            options["test_dataloader.dataset.indices"] = 8
+        drawn = None
+        if pictures.wanted(name, arm):
+            drawn = self.folder / "artefacts" / f"{name}-{arm}.json"
+        path, work_dir = self.configs / task.config, self.folder / "test" / f"{name}-{arm}"
+        checkpoint = self.detector(arm) if name == "detection" else None
+        title = f"{name} {arm}"
+        after = ["gate scale", "dense mode", "score weights"] + self._customized(arm)
         after += [f"train detector {arm}"] if name == "detection" else []
-        outputs = [drawn] if drawn is not None else []
-        result = self.stages.run(f"{name} {arm}", _run_test, settings, after=after, outputs=outputs)
-        self.results[arm].update(result)
+        return Job(
+            title,
+            jobs.measure,
+            (name, path, work_dir, options, checkpoint, drawn, title),
+            {"config": running.text_of(path, work_dir, options)},
+            after,
+            [drawn] if drawn is not None else [],
+        )
+
+    def _customized(self, arm: str) -> list[str]:
+        return [] if arm == "before" else [f"customize {arm}"]
 
     def _text(self, task: str) -> str:
         """A task's config without a customization: what a choice on the base depends on."""
@@ -255,23 +253,26 @@ class Demo:
 
     def _options(self, task: Task, arm: str) -> Options:
         options = with_delta(task, self.delta(arm), self.gate_scales[arm])
-        if task.tower == "model.backbone" and self.dense:
-            options["model.backbone.dense_mode"] = self.dense["dense_mode"]
         if task is TASKS["segmentation"] and self.dense:
-            options["model.background.threshold"] = self.dense["threshold"]
+            options |= _dense(self.dense)
+        elif task.tower == "model.backbone" and self.dense:
+            options["model.backbone.dense_mode"] = self.dense["dense_mode"]
         return options
 
-    def _test(
-        self, task: Task, arm: str, on_val: bool = False, options: Options | None = None
-    ) -> tuple[dict[str, float], Any]:
-        everything = {**self._options(task, arm), **(task.on_val if on_val else {})}
-        everything.update(options or {})
-        if self.short and task is not TASKS["zero-shot"]:
-            everything["test_dataloader.dataset.indices"] = 8
+    def _on_val(self, task: Task, wanted: list[tuple[str, Options]]) -> list[dict[str, float]]:
+        """Metrics on the validation split for arms with options, side by side."""
         path = self.configs / task.config
-        checkpoint = self.detector(arm) if task is TASKS["detection"] else None
-        title = f"{Path(task.config).parent.name} {arm} {'val' if on_val else 'test'}"
-        return running.test(path, self.folder / "test", everything, title, checkpoint)
+        waiting = []
+        for number, (arm, options) in enumerate(wanted):
+            everything = {**self._options(task, arm), **task.on_val, **options}
+            if self.short and task is not TASKS["zero-shot"]:
+                everything["test_dataloader.dataset.indices"] = 8
+            checkpoint = self.detector(arm) if task is TASKS["detection"] else None
+            title = f"{Path(task.config).parent.name} {arm}, validation {number + 1}"
+            work_dir = self.folder / "validation" / str(number)
+            arguments = (path, work_dir, everything, title, checkpoint)
+            waiting.append(self.lanes.submit(running.metrics_of, *arguments))
+        return [future.result() for future in waiting]
 
     def report(self, curve: list[dict[str, Any]], weights: Options) -> Path:
         """Writes results.json and report.html."""
@@ -314,6 +315,13 @@ class Demo:
         world = read_json(retrieving.DATA / "world.json")
         hashes = {part: world["parts"][part]["sha256"] for part in PARTS}
         return {"world": hashes, "base": self._base_hash(), **running.versions()}
+
+
+def _dense(row: Options) -> Options:
+    return {
+        "model.backbone.dense_mode": row["dense_mode"],
+        "model.background.threshold": row["threshold"],
+    }
 
 
 def _weights(weights: Options) -> Options:

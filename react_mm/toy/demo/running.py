@@ -21,6 +21,7 @@ from tqdm import tqdm
 import react_mm
 from react_mm.engine.launching import build_runner, prepare
 from react_mm.manifest import sha256_bytes
+from react_mm.toy.demo.lanes import lane_number
 
 
 class ProgressHook(Hook):
@@ -38,7 +39,9 @@ class ProgressHook(Hook):
 
     def _open(self, total: int, part: str) -> None:
         self._close()
-        self.bar = tqdm(total=total, desc=f"   {self.title} {part}", leave=False, unit="batch")
+        text = f"   {self.title} {part}"
+        where = lane_number()
+        self.bar = tqdm(total=total, desc=text, leave=False, unit="batch", position=where)
 
     def _close(self) -> None:
         if self.bar is not None:
@@ -159,3 +162,10 @@ def test(
         runner = runner_of(read_config(path, work_dir, options, checkpoint), title)
         metrics = runner.test()
     return {key: float(value) for key, value in metrics.items()}, runner
+
+
+def metrics_of(
+    path: Path, work_dir: Path, options: Mapping[str, Any], title: str, checkpoint: Path | None
+) -> dict[str, float]:
+    """What :func:`test` measures, without the runner: for another process."""
+    return test(path, work_dir, options, title, checkpoint)[0]

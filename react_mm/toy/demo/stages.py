@@ -8,10 +8,12 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
 from react_mm.manifest import read_json, sha256_file, write_json
+from react_mm.toy.demo.lanes import Lanes
 
 Result = dict[str, Any]
 
@@ -33,6 +35,27 @@ class Stamp:
     seconds: float
     result: Result
     outputs: dict[str, dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A stage that may run in a process of its own.
+
+    Attributes:
+        name: Name of the stage.
+        function: A module-level function that returns what JSON can hold.
+        arguments: Its arguments, picklable.
+        settings: Everything but the inputs that the result depends on.
+        after: Earlier stages whose results or files are the inputs.
+        outputs: Files that the function writes.
+    """
+
+    name: str
+    function: Callable[..., Result]
+    arguments: tuple[Any, ...]
+    settings: Mapping[str, Any]
+    after: Sequence[str] = ()
+    outputs: Sequence[Path] = ()
 
 
 class Stages:
@@ -79,22 +102,45 @@ class Stages:
             KeyError: When an input stage has not run in this process.
             FileNotFoundError: When the function did not write one of its outputs.
         """
-        inputs = {earlier: self.stamps[earlier].digest for earlier in after}
-        key = _hash({"name": name, "settings": _plain(settings), "inputs": inputs})
-        stamp = None if name in self.again else self._reusable(name, key)
-        if stamp is not None and whole is not None and not whole():
-            stamp = None
+        key = self._key(name, settings, after)
+        stamp = self._reusable(name, key, whole)
         if stamp is None:
             self.say(f"== {name}")
             start = time.perf_counter()
             result = _plain(function())
             stamp = self._finish(name, key, time.perf_counter() - start, result, outputs)
-            self.say(f"   {name}: {stamp.seconds:.1f} s{_brief(result)}")
         else:
-            self.reused.append(name)
-            self.say(f"== {name}: finished before ({stamp.seconds:.1f} s){_brief(stamp.result)}")
+            self._say_reused(name, stamp)
         self.stamps[name] = stamp
         return stamp.result
+
+    def run_beside(self, jobs: Sequence[Job], lanes: Lanes) -> dict[str, Result]:
+        """Runs stages that do not need each other side by side.
+
+        Args:
+            jobs: The stages.
+            lanes: Where they run.
+
+        Returns:
+            Their results by name, finished before or now.
+        """
+        waiting: dict[Future, tuple[Job, str]] = {}
+        for job in jobs:
+            key = self._key(job.name, job.settings, job.after)
+            stamp = self._reusable(job.name, key, None)
+            if stamp is None:
+                waiting[lanes.submit(_timed, job.function, *job.arguments)] = (job, key)
+            else:
+                self._say_reused(job.name, stamp)
+                self.stamps[job.name] = stamp
+        if waiting:
+            self.say(f"== side by side: {', '.join(job.name for job, _ in waiting.values())}")
+        for future in as_completed(waiting):
+            job, key = waiting[future]
+            seconds, result = future.result()
+            stamp = self._finish(job.name, key, seconds, _plain(result), job.outputs)
+            self.stamps[job.name] = stamp
+        return {job.name: self.stamps[job.name].result for job in jobs}
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -112,9 +158,17 @@ class Stages:
     def _place(self, name: str) -> Path:
         return self.folder / "stages" / f"{name.replace(' ', '-')}.json"
 
-    def _reusable(self, name: str, key: str) -> Stamp | None:
+    def _key(self, name: str, settings: Mapping[str, Any], after: Sequence[str]) -> str:
+        inputs = {earlier: self.stamps[earlier].digest for earlier in after}
+        return _hash({"name": name, "settings": _plain(settings), "inputs": inputs})
+
+    def _say_reused(self, name: str, stamp: Stamp) -> None:
+        self.reused.append(name)
+        self.say(f"== {name}: finished before ({stamp.seconds:.1f} s){_brief(stamp.result)}")
+
+    def _reusable(self, name: str, key: str, whole: Callable[[], bool] | None) -> Stamp | None:
         place = self._place(name)
-        if not place.is_file():
+        if name in self.again or not place.is_file() or (whole is not None and not whole()):
             return None
         try:
             stamp = Stamp(**read_json(place))
@@ -142,7 +196,15 @@ class Stages:
             found[relative.as_posix()] = entry
         stamp = Stamp(key, _hash({"result": result, "outputs": found}), seconds, result, found)
         write_json(self._place(name), dataclasses.asdict(stamp))
+        self.say(f"   {name}: {seconds:.1f} s{_brief(result)}")
         return stamp
+
+
+def _timed(function: Callable[..., Result], *arguments: Any) -> tuple[float, Result]:
+    """Seconds and result of a call, measured where it runs."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - start, result
 
 
 def _plain(value: Any) -> Any:
