@@ -9,10 +9,9 @@ encoder = dict(
 pool = [dict(type="webdataset", path="data/toy/pool/pool-*.tar")]
 embed = dict(batch_size=64, on_change="redo")
 query = dict(concepts="data/toy/target.txt", templates="drawn")
-# Captions are the text that customization trains on, so pairs are looked for by caption. T2I finds
-# pictures the base takes for the family, most of whose captions name something else: of its first 50
-# hits 33 % show the family (T2T: 37 %, of its first 10 all), and on the validation images of seed 100
-# the union of both trained worse (docs/toy_world.md).
+# Captions are what customization trains on, so pairs are looked for by caption. T2I finds pictures
+# that the base takes for the family, most of whose captions name something else; on the validation
+# images of seed 100 the union of both modes trained worse (docs/toy_world.md).
 search = dict(modes=("T2T",), k=50)
 select = dict(
     per_concept=60,

@@ -1,6 +1,7 @@
 """A tiny base for the tests of models: architecture file and weights file."""
 
 import pytest
+
 from tests.tiny import write_architecture, write_weights
 
 
