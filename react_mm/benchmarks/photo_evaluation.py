@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,23 @@ from react_mm.registry import DATASETS
 SPLITS = {"val": ("val", "train"), "test": ("test", "val")}
 """Ours -> the split of grocery and that of coco_mini."""
 TOP = 5
+
+
+@dataclass(frozen=True)
+class Images:
+    """Outputs of a model for a set of images.
+
+    Attributes:
+        embedding: float (N, D), L2-normalised.
+        features: Mean tokens of the frozen trunk, float (N, C).
+    """
+
+    embedding: torch.Tensor
+    features: torch.Tensor
+
+
+Head = Callable[[Images], torch.Tensor]
+"""A linear baseline: from frozen outputs to embeddings (N, D)."""
 
 
 class PhotoSplit:
@@ -50,12 +69,12 @@ class PhotoSplit:
         self.text = F.normalize(torch.cat(chunks).float(), dim=-1).numpy()
 
     @torch.no_grad()
-    def hits(self, model: CLIP, head: torch.nn.Module | None = None) -> dict[str, np.ndarray]:
+    def hits(self, model: CLIP, head: Head | None = None) -> dict[str, np.ndarray]:
         """What a model gets right, item by item.
 
         Args:
             model: The model, at the gate scale it has; its vocabulary is replaced.
-            head: Applied to normalised embeddings, for the linear baseline.
+            head: For the linear baselines: from frozen outputs to embeddings.
 
         Returns:
             ``grocery`` bool (images,); ``coco`` bool (captions,), the image is among the first 5;
@@ -117,10 +136,10 @@ def resampled(
     return {name: np.array(column) for name, column in values.items()}
 
 
-def pair_embeddings(model: CLIP, dataset: CachedPairDataset) -> torch.Tensor:
-    """Embeddings, float32 (N, D), L2-normalised, of every image of a set of pairs."""
+def images_of_pairs(model: CLIP, dataset: CachedPairDataset) -> Images:
+    """Frozen outputs of every image of a set of pairs."""
     dataset.fill_prefix_cache(prefix_encoder(model), prefix_identity(model))
-    return _embed(model, [dataset[i]["inputs"].numpy() for i in range(len(dataset))], None)
+    return images_of(model, [dataset[i]["inputs"].numpy() for i in range(len(dataset))])
 
 
 def _tokens(dataset: Any, model: CLIP, store: Path) -> list[np.ndarray]:
@@ -133,10 +152,16 @@ def _tokens(dataset: Any, model: CLIP, store: Path) -> list[np.ndarray]:
 
 
 @torch.no_grad()
-def _embed(model: CLIP, tokens: list[np.ndarray], head: torch.nn.Module | None) -> torch.Tensor:
-    rows = []
+def images_of(model: CLIP, tokens: list[np.ndarray]) -> Images:
+    """Outputs of a model for images given as tokens of its trunk."""
+    embedding, features = [], []
     for start in range(0, len(tokens), 128):
-        batch = torch.from_numpy(np.stack(tokens[start : start + 128]))
-        rows.append(model.encode_image(batch).float())
-    embedded = F.normalize(torch.cat(rows), dim=-1)
-    return embedded if head is None else F.normalize(head(embedded), dim=-1)
+        batch = torch.from_numpy(np.stack(tokens[start : start + 128])).float()
+        embedding.append(model.encode_image(batch).float())
+        features.append(batch.mean(1))
+    return Images(F.normalize(torch.cat(embedding), dim=-1), torch.cat(features))
+
+
+def _embed(model: CLIP, tokens: list[np.ndarray], head: Head | None) -> torch.Tensor:
+    images = images_of(model, tokens)
+    return images.embedding if head is None else F.normalize(head(images), dim=-1)

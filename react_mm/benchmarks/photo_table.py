@@ -19,7 +19,9 @@ NAMES = {
     "recommended": "**recommended**",
     "control": "control (random pairs)",
     "linear head": "linear head",
-    "linear head, teacher": "linear head with the teacher",
+    "linear head, teacher": "linear head, teacher",
+    "linear head on features": "linear head on the trunk's 1280 features",
+    "linear head on features, teacher": "linear head on the trunk's features, teacher",
 }
 
 
@@ -97,6 +99,19 @@ def write_table(path: Path, results: Mapping[str, Any]) -> None:
         f"| {row['scale']:g} | {100 * row['grocery']:.1f} | {100 * row['coco_t2i']:.1f} "
         f"| {100 * row['coco_i2t']:.1f} |"
         for row in results["gate_curve"]
+    ]
+    lines += [
+        "",
+        "Closed-form heads of the base on the validation data (grocery val, COCO train):",
+        "",
+        "| head | temperature | centred | COCO T2I R@5 | COCO I2T R@5 | grocery |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['kind']} | {row['temperature']:g} | {'yes' if row['centred'] else 'no'} "
+        f"| {100 * row['coco_t2i']:.1f} | {100 * row['coco_i2t']:.1f} "
+        f"| {100 * row['grocery']:.1f} |"
+        for row in results["base_heads"]
     ]
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -64,7 +64,14 @@ def test_differences_from_the_base_are_paired_and_seeds_give_a_spread(tmp_path):
     assert result["images"] == {"grocery": 4, "coco": 3, "captions": 6}
 
     choices = {"gates": {"iterations": 300, "gate_scale": 0.75}}
-    write_table(tmp_path / "t.md", {**result, "seeds": [0, 1, 2], "choices": choices})
+    heads = [
+        {"kind": "conse", "temperature": 3.0, "centred": True}
+        | {"coco_t2i": 0.6, "coco_i2t": 0.5, "grocery": 0.2}
+    ]
+    write_table(
+        tmp_path / "t.md", {**result, "seeds": [0, 1, 2], "choices": choices, "base_heads": heads}
+    )
     text = (tmp_path / "t.md").read_text()
     assert "| base | 25.0 (" in text and "| **recommended** | 58.3 ± 28.9 (" in text
+    assert "| conse | 3 | yes | 60.0 | 50.0 | 20.0 |" in text
     assert "| 0 | 100.0 | 10.0 | 20.0 |" in text and "scale 0.75" in text
