@@ -53,9 +53,7 @@ def test_two_processes_train_like_one_and_resume(tmp_path, shards):  # noqa: F81
     single = write_config(tmp_path / "one", shards, pairs=4, general=2, iters=10, interval=5)
     finish(start(single, tmp_path / "one", REACT_MM_TEST_DROPOUT="0"))
     ours = losses(together)
-    theirs = {
-        line.split()[0]: line for line in (together / "losses1.txt").read_text().splitlines()
-    }
+    theirs = {line.split()[0]: line for line in (together / "losses1.txt").read_text().splitlines()}
     for step, line in losses(tmp_path / "one").items():
         keys = sorted(line.split()[2].split(","))
         assert sorted((ours[step].split()[2] + "," + theirs[step].split()[2]).split(",")) == keys
