@@ -13,7 +13,7 @@ Rng = np.random.Generator
 
 
 @shape("house", ("cream", "red", "yellow", "sky blue", "tan"), spin=8)
-def house(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _house(pen: Pen, rng: Rng, colour: Colour) -> None:
     roof = jitter(rng, COLOURS[pick(rng, ("red", "brown", "grey"))])
     pen.rect(0.35, -0.9, 0.55, -0.4, shade(roof, 0.7))
     pen.rect(
@@ -26,7 +26,7 @@ def house(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("lighthouse", ("red", "blue", "black", "orange"), spin=8)
-def lighthouse(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _lighthouse(pen: Pen, rng: Rng, colour: Colour) -> None:
     bands = ("bands", colour, rng.uniform(1.4, 2.2), rng.uniform(0, 1))
     pen.poly([(-0.28, -0.5), (0.28, -0.5), (0.45, 1.0), (-0.45, 1.0)], COLOURS["white"], bands)
     pen.rect(-0.36, -0.56, 0.36, -0.45, COLOURS["black"])
@@ -35,7 +35,7 @@ def lighthouse(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("windmill", ("white", "cream", "tan", "brown"), spin=8)
-def windmill(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _windmill(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.poly([(-0.25, -0.3), (0.25, -0.3), (0.48, 1.0), (-0.48, 1.0)], colour)
     pen.poly([(-0.32, -0.28), (0, -0.65), (0.32, -0.28)], COLOURS["brown"])
     pen.rect(-0.12, 0.6, 0.12, 1.0, COLOURS["black"])
@@ -49,7 +49,7 @@ def windmill(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("tent", ("orange", "green", "blue", "red", "tan"), spin=8)
-def tent(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _tent(pen: Pen, rng: Rng, colour: Colour) -> None:
     stripes = surface(rng, shade(colour, 0.7), (None, "stripes", "bands"), 1.5, 3)
     pen.line([(-0.12, -0.95), (0.05, -0.65)], 0.07, COLOURS["brown"])
     pen.line([(0.12, -0.95), (-0.05, -0.65)], 0.07, COLOURS["brown"])
@@ -59,7 +59,7 @@ def tent(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("castle", ("grey", "tan", "pink", "white"), spin=8)
-def castle(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _castle(pen: Pen, rng: Rng, colour: Colour) -> None:
     bricks = surface(rng, shade(colour, 0.82), (None, "checks"), 4, 6)
     pen.rect(-0.6, -0.1, 0.6, 0.9, colour, bricks)
     for x in (-0.3, 0.0, 0.3):
@@ -73,7 +73,7 @@ def castle(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("igloo", ("white", "sky blue", "grey"), spin=8)
-def igloo(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _igloo(pen: Pen, rng: Rng, colour: Colour) -> None:
     t = np.linspace(math.pi, 2 * math.pi, 20)
     dome = np.stack([np.cos(t), 1.15 * np.sin(t) + 0.55], 1)
     pen.poly(

@@ -14,7 +14,7 @@ _INK = COLOURS["black"]
 
 
 @shape("ladybird", ("red", "orange", "yellow"), spin=40)
-def ladybird(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _ladybird(pen: Pen, rng: Rng, colour: Colour) -> None:
     for side in (-1, 1):
         for y in (-0.2, 0.2, 0.55):
             pen.line([(side * 0.4, y), (side * 0.95, y + 0.1)], 0.08, _INK)
@@ -28,7 +28,7 @@ def ladybird(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("bumblebee", ("yellow", "orange"), spin=30)
-def bumblebee(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _bumblebee(pen: Pen, rng: Rng, colour: Colour) -> None:
     wing = jitter(rng, COLOURS[pick(rng, ("sky blue", "white", "grey"))], 12)
     lift = rng.uniform(15, 40)
     pen.ellipse(-0.2, -0.5, 0.3, 0.5, wing, -lift)
@@ -41,7 +41,7 @@ def bumblebee(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("butterfly", ("blue", "orange", "purple", "yellow", "pink"), spin=40)
-def butterfly(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _butterfly(pen: Pen, rng: Rng, colour: Colour) -> None:
     edge = pick(rng, (shade(colour, 0.55), _INK))
     spot = jitter(rng, COLOURS[pick(rng, ("white", "yellow", "red"))])
     for side in (-1, 1):
@@ -55,7 +55,7 @@ def butterfly(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("caterpillar", ("lime", "green", "yellow", "brown"), spin=40)
-def caterpillar(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _caterpillar(pen: Pen, rng: Rng, colour: Colour) -> None:
     n = int(rng.integers(5, 7))
     phase, bend = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.25)
     x = np.linspace(0.75, -0.7, n)
@@ -71,7 +71,7 @@ def caterpillar(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("dragonfly", ("teal", "blue", "green", "red"), spin=40)
-def dragonfly(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _dragonfly(pen: Pen, rng: Rng, colour: Colour) -> None:
     wing = jitter(rng, COLOURS[pick(rng, ("sky blue", "white", "cream"))], 12)
     sweep = rng.uniform(5, 18)
     for side in (-1, 1):
@@ -85,7 +85,7 @@ def dragonfly(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("snail", ("brown", "tan", "orange", "purple", "pink"), spin=15)
-def snail(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _snail(pen: Pen, rng: Rng, colour: Colour) -> None:
     body = jitter(rng, COLOURS[pick(rng, ("tan", "cream", "grey", "lime"))])
     foot = [(-1.0, 0.75), (-0.85, 0.1), (-0.6, 0.1), (-0.5, 0.5), (0.95, 0.75)]
     pen.poly(foot, body)

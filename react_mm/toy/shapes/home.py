@@ -17,7 +17,7 @@ def _second(rng: Rng) -> Colour:
 
 
 @shape("mug", ("white", "blue", "red", "green", "grey"), spin=18)
-def mug(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _mug(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.line(circle_points(0.55, 0.1, 0.34, 0.38), 0.16, shade(colour, 0.8), closed=True)
     look = surface(rng, _second(rng), (None, "bands", "dots"), 1.6, 2.8)
     pen.poly([(-0.8, -0.65), (0.5, -0.65), (0.42, 0.85), (-0.72, 0.85)], colour, look)
@@ -25,7 +25,7 @@ def mug(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("teapot", ("blue", "white", "red", "purple", "teal"), spin=18)
-def teapot(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _teapot(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.line(circle_points(0.7, 0.1, 0.27, 0.33), 0.12, shade(colour, 0.75), closed=True)
     pen.poly([(-0.4, 0.3), (-1.0, -0.4), (-0.82, -0.48), (-0.35, -0.15)], shade(colour, 0.85))
     pen.ellipse(
@@ -36,7 +36,7 @@ def teapot(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("table lamp", ("yellow", "cream", "red", "green"), spin=10)
-def table_lamp(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _table_lamp(pen: Pen, rng: Rng, colour: Colour) -> None:
     metal = jitter(rng, COLOURS[pick(rng, ("brown", "grey", "black"))])
     pen.line([(0, 0), (0, 0.85)], 0.13, metal)
     pen.poly([(-0.45, 1.0), (-0.3, 0.82), (0.3, 0.82), (0.45, 1.0)], metal)
@@ -45,7 +45,7 @@ def table_lamp(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("clock", ("white", "cream", "sky blue", "black"), spin=15)
-def clock(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _clock(pen: Pen, rng: Rng, colour: Colour) -> None:
     rim = _second(rng)
     pen.ellipse(0, 0, 0.95, 0.95, rim)
     pen.ellipse(0, 0, 0.78, 0.78, colour)
@@ -63,7 +63,7 @@ def clock(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("umbrella", ("red", "blue", "purple", "yellow", "black"), spin=30)
-def umbrella(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _umbrella(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.line([(0, -0.9), (0, 0.8), (0.12, 0.92), (0.28, 0.8)], 0.09, COLOURS["brown"])
     second = pick(rng, (shade(colour, 0.75), _second(rng)))
     radius = 0.98
@@ -75,7 +75,7 @@ def umbrella(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("candle", ("white", "red", "cream", "pink"), spin=10)
-def candle(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _candle(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.ellipse(0, 0.9, 0.6, 0.13, jitter(rng, COLOURS["grey"]))
     look = surface(rng, shade(colour, 0.8), (None, "bands", "shine"), 1.2, 2.0)
     pen.rect(-0.27, -0.3, 0.27, 0.9, colour, look)
@@ -85,7 +85,7 @@ def candle(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("ice cream", ("pink", "cream", "brown", "lime", "sky blue"), spin=25)
-def ice_cream(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _ice_cream(pen: Pen, rng: Rng, colour: Colour) -> None:
     cone = ("checks", shade(COLOURS["tan"], 0.75), rng.uniform(3.5, 5), rng.uniform(0, 1))
     pen.poly([(-0.45, 0.0), (0.45, 0.0), (0, 1.0)], COLOURS["tan"], cone)
     other = jitter(rng, COLOURS[pick(rng, ("pink", "cream", "brown"))])
@@ -95,7 +95,7 @@ def ice_cream(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("doughnut", ("pink", "brown", "white", "sky blue"), spin=40)
-def doughnut(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _doughnut(pen: Pen, rng: Rng, colour: Colour) -> None:
     ring = circle_points(0, 0, 0.65, 0.62)
     pen.line(ring, 0.6, jitter(rng, COLOURS["tan"], 10), closed=True)
     pen.line(ring, 0.42, colour, closed=True)
@@ -107,7 +107,7 @@ def doughnut(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("pizza", ("yellow", "orange", "cream"), spin=30)
-def pizza(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _pizza(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.poly([(-0.85, -0.6), (0.85, -0.6), (0, 1.0)], colour)
     pen.line([(-0.85, -0.68), (0, -0.85), (0.85, -0.68)], 0.26, shade(COLOURS["brown"], 1.3))
     for x, y in ((-0.35, -0.3), (0.3, -0.25), (0.0, 0.2), (0.05, 0.6)):
@@ -117,7 +117,7 @@ def pizza(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("fried egg", ("white", "cream"), spin=40)
-def fried_egg(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _fried_egg(pen: Pen, rng: Rng, colour: Colour) -> None:
     n = 9
     radii = rng.uniform(0.75, 1.0, n)
     t = np.linspace(0, 2 * math.pi, 36, endpoint=False)
@@ -129,7 +129,7 @@ def fried_egg(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("lollipop", ("red", "pink", "lime", "purple", "orange"), spin=40)
-def lollipop(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _lollipop(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.line([(0, 0.1), (0, 1.0)], 0.11, COLOURS["cream"])
     pen.ellipse(0, -0.38, 0.6, 0.6, colour)
     t = np.linspace(0, 4.5 * math.pi, 40)
@@ -140,7 +140,7 @@ def lollipop(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("hamburger", ("tan", "orange", "brown"), spin=15)
-def hamburger(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _hamburger(pen: Pen, rng: Rng, colour: Colour) -> None:
     t = np.linspace(math.pi, 2 * math.pi, 16)
     pen.rect(-0.85, 0.5, 0.85, 0.8, colour)
     pen.rect(-0.92, 0.22, 0.92, 0.52, shade(COLOURS["brown"], 0.65))

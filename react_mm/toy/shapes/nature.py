@@ -17,7 +17,7 @@ def _green(rng: Rng) -> Colour:
 
 
 @shape("strawberry", ("red", "pink", "orange"), spin=40)
-def strawberry(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _strawberry(pen: Pen, rng: Rng, colour: Colour) -> None:
     body = [(-0.8, -0.35), (-0.45, -0.62), (0.45, -0.62), (0.8, -0.35), (0.62, 0.25), (0.0, 1.0)]
     body.append((-0.62, 0.25))
     pen.poly(body, colour, ("dots", COLOURS["cream"], rng.uniform(2.2, 3.2), rng.uniform(0, 1)))
@@ -27,7 +27,7 @@ def strawberry(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("banana", ("yellow", "lime", "brown"), spin=40)
-def banana(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _banana(pen: Pen, rng: Rng, colour: Colour) -> None:
     t = np.linspace(0.15 * math.pi, 0.95 * math.pi, 14)
     bend = rng.uniform(0.35, 0.55)
     outer = np.stack([np.cos(t), np.sin(t) - 0.45], 1)
@@ -38,7 +38,7 @@ def banana(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("watermelon", ("red", "pink", "orange"), spin=30)
-def watermelon(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _watermelon(pen: Pen, rng: Rng, colour: Colour) -> None:
     for radius, fill in ((1.0, _green(rng)), (0.86, COLOURS["cream"]), (0.78, colour)):
         t = np.linspace(0, math.pi, 18)
         pen.poly(np.stack([radius * np.cos(t), radius * np.sin(t) - 0.45], 1), fill)
@@ -48,7 +48,7 @@ def watermelon(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("grape", ("purple", "lime", "navy"), spin=25)
-def grape(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _grape(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.line([(0.0, -1.0), (0.0, -0.5)], 0.12, COLOURS["brown"])
     for row, n in enumerate((4, 3, 2, 1)):
         for i in range(n):
@@ -59,7 +59,7 @@ def grape(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("pineapple", ("yellow", "orange", "tan"), spin=25)
-def pineapple(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _pineapple(pen: Pen, rng: Rng, colour: Colour) -> None:
     leaf = _green(rng)
     for x in (-0.5, -0.25, 0.0, 0.25, 0.5):
         pen.poly([(x * 0.4 - 0.12, -0.25), (x * 0.4 + 0.12, -0.25), (x, -1.0 + abs(x) * 0.5)], leaf)
@@ -68,7 +68,7 @@ def pineapple(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("cherry", ("red", "purple", "pink"), spin=25)
-def cherry(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _cherry(pen: Pen, rng: Rng, colour: Colour) -> None:
     stem = shade(_green(rng), 0.7)
     for x in (-0.5, 0.5):
         pen.line([(0.1, -0.95), (x * 0.6, -0.3), (x, 0.4)], 0.09, stem)
@@ -79,7 +79,7 @@ def cherry(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("cactus", ("green", "teal", "lime"), spin=12)
-def cactus(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _cactus(pen: Pen, rng: Rng, colour: Colour) -> None:
     ribs = surface(rng, shade(colour, 0.65), (None, "stripes"), 4, 6)
     for side in (-1, 1):
         y = rng.uniform(-0.1, 0.25)
@@ -90,7 +90,7 @@ def cactus(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("mushroom", ("red", "brown", "orange", "tan"), spin=20)
-def mushroom(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _mushroom(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.poly([(-0.25, -0.1), (0.25, -0.1), (0.34, 0.95), (-0.34, 0.95)], COLOURS["cream"])
     t = np.linspace(math.pi, 2 * math.pi, 18)
     cap = np.stack([np.cos(t), np.sin(t) * 0.95 + 0.05], 1)
@@ -98,7 +98,7 @@ def mushroom(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("daisy", ("white", "pink", "purple", "sky blue"), spin=20)
-def daisy(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _daisy(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.line([(0, 0), (0.05, 1.0)], 0.1, _green(rng))
     n = int(rng.integers(8, 12))
     for i in range(n):
@@ -109,7 +109,7 @@ def daisy(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("fir tree", ("green", "teal", "lime", "white"), spin=10)
-def fir_tree(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _fir_tree(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.rect(-0.14, 0.6, 0.14, 1.0, COLOURS["brown"])
     for i, (top, low) in enumerate(((0.0, 0.7), (-0.45, 0.25), (-1.0, -0.25))):
         half = 0.8 - 0.2 * i
@@ -118,7 +118,7 @@ def fir_tree(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("tulip", ("red", "yellow", "pink", "purple"), spin=15)
-def tulip(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _tulip(pen: Pen, rng: Rng, colour: Colour) -> None:
     leaf = _green(rng)
     pen.line([(0, 0), (0, 1.0)], 0.12, leaf)
     pen.ellipse(-0.35, 0.6, 0.14, 0.5, leaf, -30)
@@ -128,7 +128,7 @@ def tulip(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("clover", ("green", "lime", "teal"), spin=40)
-def clover(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _clover(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.line([(0, 0), (0.25, 1.0)], 0.1, shade(colour, 0.7))
     n = int(rng.integers(3, 5))
     for i in range(n):

@@ -18,7 +18,7 @@ def _eye(pen: Pen, x: float, y: float, r: float = 0.12) -> None:
 
 
 @shape("fish", ("orange", "yellow", "blue", "red", "teal"), spin=30)
-def fish(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _fish(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.poly([(0.45, 0), (1.0, -0.5), (0.85, 0), (1.0, 0.5)], shade(colour, 0.8))
     pen.poly([(-0.2, -0.35), (0.1, -0.75), (0.35, -0.3)], shade(colour, 0.8))
     second = jitter(rng, COLOURS[pick(rng, ("white", "black", "yellow"))])
@@ -28,7 +28,7 @@ def fish(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("octopus", ("purple", "orange", "pink", "red"), spin=20)
-def octopus(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _octopus(pen: Pen, rng: Rng, colour: Colour) -> None:
     wave = rng.uniform(0.05, 0.2)
     for i in range(6):
         x = -0.75 + 0.3 * i
@@ -41,7 +41,7 @@ def octopus(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("starfish", ("orange", "red", "purple", "tan", "pink"), spin=40)
-def starfish(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _starfish(pen: Pen, rng: Rng, colour: Colour) -> None:
     inner = rng.uniform(0.36, 0.46)
     points = []
     for i in range(20):
@@ -53,7 +53,7 @@ def starfish(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("crab", ("red", "orange", "blue", "brown"), spin=25)
-def crab(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _crab(pen: Pen, rng: Rng, colour: Colour) -> None:
     dark = shade(colour, 0.75)
     for side in (-1, 1):
         for y in (0.15, 0.4, 0.6):
@@ -67,7 +67,7 @@ def crab(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("jellyfish", ("pink", "purple", "sky blue", "white"), spin=20)
-def jellyfish(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _jellyfish(pen: Pen, rng: Rng, colour: Colour) -> None:
     for i in range(5):
         x = -0.56 + 0.28 * i
         phase = rng.uniform(0, 2 * math.pi)
@@ -80,7 +80,7 @@ def jellyfish(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("whale", ("blue", "navy", "grey", "black"), spin=18)
-def whale(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _whale(pen: Pen, rng: Rng, colour: Colour) -> None:
     for x in (-0.2, 0.2):
         pen.line(
             [(-0.35, -0.3), (-0.35 + x * 0.5, -0.7), (-0.35 + x, -0.9)], 0.09, COLOURS["sky blue"]

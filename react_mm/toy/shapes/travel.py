@@ -22,7 +22,7 @@ def _glass(rng: Rng) -> Colour:
 
 
 @shape("car", ("red", "blue", "grey", "yellow", "green"), spin=12)
-def car(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _car(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.poly([(-0.55, 0.05), (-0.35, -0.45), (0.3, -0.45), (0.6, 0.05)], shade(colour, 0.9))
     glass = _glass(rng)
     pen.poly([(-0.4, 0.0), (-0.27, -0.35), (-0.04, -0.35), (-0.04, 0.0)], glass)
@@ -34,7 +34,7 @@ def car(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("bus", ("yellow", "red", "blue", "orange", "white"), spin=10)
-def bus(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _bus(pen: Pen, rng: Rng, colour: Colour) -> None:
     pen.rect(-1.0, -0.6, 1.0, 0.5, colour)
     glass = _glass(rng)
     n = int(rng.integers(3, 6))
@@ -48,7 +48,7 @@ def bus(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("sailing boat", ("white", "red", "orange", "cream"), spin=14)
-def sailing_boat(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _sailing_boat(pen: Pen, rng: Rng, colour: Colour) -> None:
     hull = jitter(rng, COLOURS[pick(rng, ("brown", "navy", "black", "red"))])
     pen.line([(0, -1.0), (0, 0.5)], 0.09, COLOURS["brown"])
     stripes = surface(rng, shade(colour, 0.6), (None, "bands"), 1.6, 2.6)
@@ -58,7 +58,7 @@ def sailing_boat(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("rocket", ("white", "grey", "red", "sky blue"), spin=30)
-def rocket(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _rocket(pen: Pen, rng: Rng, colour: Colour) -> None:
     fin = jitter(rng, COLOURS[pick(rng, ("red", "blue", "orange"))])
     pen.poly([(-0.22, 0.6), (0.0, 1.0), (0.22, 0.6)], COLOURS["orange"])
     pen.poly([(-0.3, 0.1), (-0.65, 0.7), (-0.25, 0.6)], fin)
@@ -69,7 +69,7 @@ def rocket(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("bicycle", ("red", "blue", "black", "green", "orange"), spin=10)
-def bicycle(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _bicycle(pen: Pen, rng: Rng, colour: Colour) -> None:
     tyre = shade(COLOURS["black"], rng.uniform(1.0, 1.3))
     for x in (-0.58, 0.58):
         pen.line(circle_points(x, 0.35, 0.4, 0.4), 0.1, tyre, closed=True)
@@ -80,7 +80,7 @@ def bicycle(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 
 @shape("hot-air balloon", ("red", "purple", "orange", "teal", "yellow"), spin=10)
-def hot_air_balloon(pen: Pen, rng: Rng, colour: Colour) -> None:
+def _hot_air_balloon(pen: Pen, rng: Rng, colour: Colour) -> None:
     second = jitter(rng, COLOURS[pick(rng, ("yellow", "white", "sky blue", "pink"))])
     t = np.linspace(0.85 * math.pi, 2.15 * math.pi, 22)
     dome = np.stack([0.72 * np.cos(t), 0.68 * np.sin(t) - 0.3], 1)
