@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -110,7 +111,8 @@ def read_config(
 def text_of(path: Path, work_dir: Path, options: Mapping[str, Any]) -> str:
     """A config with its options as text: what a stage's stamp depends on."""
     with quiet():
-        return read_config(path, work_dir, options).pretty_text
+        content = read_config(path, work_dir, options).to_dict()
+    return json.dumps(content, sort_keys=True, default=str)
 
 
 def source_hash(patterns: Sequence[str]) -> str:
