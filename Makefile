@@ -5,8 +5,8 @@
 #   make lint       ruff, formatting, text files
 #   make wheel      dist/react_mm-*.whl
 #   make clean      removes what make wrote (not work_dirs or data; `make clean-all` those too)
-# PYTHON=/path/to/python3.12 picks the interpreter, VENV=folder the environment, DEMO_ARGS and
-# PYTEST_ARGS go to the commands.
+# PYTHON=/path/to/python3.12 picks the interpreter, VENV=folder the environment, EXTRAS=dev,lite adds
+# the offline base for photographs; DEMO_ARGS and PYTEST_ARGS go to the commands.
 
 SHELL := /bin/bash
 VENV ?= .venv
@@ -14,7 +14,9 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
 REQUIREMENTS ?= requirements.txt
-STAMP := $(VENV)/.installed-$(notdir $(REQUIREMENTS))
+EXTRAS ?= dev
+COMMA := ,
+STAMP := $(VENV)/.installed-$(notdir $(REQUIREMENTS))-$(subst $(COMMA),-,$(EXTRAS))
 RUN := $(VENV)/bin/python
 JOBS ?= 2
 PYTEST_ARGS ?=
@@ -44,7 +46,7 @@ $(STAMP): $(REQUIREMENTS) setup.py pyproject.toml
 	  $(PYTHON) -m venv $(VENV) || { echo "make: '$(PYTHON) -m venv' failed (Debian: apt-get install python3-venv)"; rm -rf $(VENV); exit 1; }; fi
 	@echo "== installing $(REQUIREMENTS) and this checkout (about 3 GB, 2 to 4 minutes)"
 	@start=$$(date +%s); $(RUN) -m pip install --quiet --disable-pip-version-check \
-	  -r $(REQUIREMENTS) -e ".[dev]" && echo "== installed in $$(( $$(date +%s) - start )) s"
+	  -r $(REQUIREMENTS) -e ".[$(EXTRAS)]" && echo "== installed in $$(( $$(date +%s) - start )) s"
 	@touch $@
 
 demo: $(STAMP)
