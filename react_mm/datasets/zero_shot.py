@@ -68,6 +68,8 @@ class ZeroShotDataset(_Images):
         where: Equality filter on the rows of ``pairs.jsonl``.
         pipeline: Transforms (:mod:`react_mm.datasets.transforms`).
         pairs: Name of the list.
+        synonyms: Whether the model is told the synonyms of ``classes`` (a class then takes its best
+            name); False leaves the names alone.
 
     Raises:
         FileNotFoundError: If the folder or a list is missing.
@@ -84,6 +86,7 @@ class ZeroShotDataset(_Images):
         where: Mapping[str, Any] | None = None,
         pipeline: Sequence[dict | Callable] = (),
         pairs: str = "pairs.jsonl",
+        synonyms: bool = True,
     ) -> None:
         super().__init__(pipeline)
         folder = Path(path)
@@ -100,6 +103,8 @@ class ZeroShotDataset(_Images):
             self.vocabulary = Vocabulary(tuple(names))
         else:
             self.vocabulary = read_concepts(classes)
+        if not synonyms:
+            self.vocabulary = Vocabulary(self.vocabulary.names)
         number = {_folded(name): i for i, name in enumerate(self.vocabulary.names)}
         self.labels: list[int] = []
         for label, name in found:

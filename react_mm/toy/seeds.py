@@ -115,6 +115,7 @@ class _Labelled:
             str(root / "classification" / split),
             classes=str(root / "concepts.txt"),
             groups={"target": str(root / "target.txt"), "other": "rest"},
+            synonyms=False,
             pipeline=[_resize(encoder)],
         )
         self.image = _embed(encoder, [data[i]["inputs"] for i in range(len(data))])

@@ -26,6 +26,8 @@ def test_class_folders_in_the_order_of_the_concept_list(folders):
     )
     assert dataset.metainfo["classes"] == ("fir tree", "snail", "traffic light", "unseen")
     assert dataset.metainfo["synonyms"] == {"fir tree": ["pine"]}
+    alone = ZeroShotDataset(str(folders / "val"), str(names), synonyms=False)
+    assert alone.metainfo["synonyms"] == {} and alone.labels == dataset.labels
     assert dataset.metainfo["groups"] == {
         "target": ["snail"],
         "other": ["fir tree", "traffic light", "unseen"],

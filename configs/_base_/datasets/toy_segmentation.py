@@ -10,6 +10,7 @@ test_dataloader = dict(
         type="react_mm.ConceptSegDataset",
         data_root=data_root,
         concepts=data_root + "concepts.txt",
+        metainfo=dict(synonyms={}),  # by name alone, as in all tasks of the drawn world
         novel=data_root + "target.txt",
         data_prefix=dict(img_path="scenes/test", seg_map_path="scenes/semantic/test"),
         test_mode=True,

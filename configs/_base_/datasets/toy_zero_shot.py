@@ -1,4 +1,5 @@
-# The drawn world's labelled images: validation chooses, test is opened once.
+# The drawn world's labelled images, by name alone as in the base's card: validation chooses, test is
+# opened once.
 groups = dict(target="data/toy/target.txt", other="rest")
 val_dataloader = dict(
     batch_size=100,
@@ -7,6 +8,7 @@ val_dataloader = dict(
         type="react_mm.ZeroShotDataset",
         path="data/toy/classification/val",
         classes="data/toy/concepts.txt",
+        synonyms=False,
         groups=groups,
         pipeline=[dict(type="react_mm.ResizeCenterCrop", size=64)],
     ),
@@ -20,6 +22,7 @@ test_dataloader = dict(
         type="react_mm.ZeroShotDataset",
         path="data/toy/classification/test",
         classes="data/toy/concepts.txt",
+        synonyms=False,
         groups=groups,
         pipeline=[dict(type="react_mm.ResizeCenterCrop", size=64)],
     ),
