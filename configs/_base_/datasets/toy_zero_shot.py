@@ -1,5 +1,5 @@
-# The drawn world's labelled images, by name alone as in the base's card: validation chooses, test is
-# opened once.
+# The labelled images, by name alone as in the card of the base: validation chooses, test is opened
+# once.
 groups = dict(target="data/toy/target.txt", other="rest")
 val_dataloader = dict(
     batch_size=100,
