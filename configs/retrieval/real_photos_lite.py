@@ -81,4 +81,10 @@ select = dict(
 sample = [
     dict(name="general", number=2000, seed=0),
     dict(name="control", number="equal", seed=1),
+    dict(
+        name="control-elsewhere",
+        number="equal",
+        seed=2,
+        exclude=["{{$REACT_MM_DATA:data/photos}}/grocery/train"],
+    ),
 ]

@@ -17,7 +17,8 @@ NAMES = {
     "plain": "plain (published recipe)",
     "no-teacher": "gates' own rate, no teacher, scale 1",
     "recommended": "**recommended**",
-    "control": "control (random pairs)",
+    "control": "control (random pairs of the pool)",
+    "control-elsewhere": "control without the grocery folder",
     "linear head": "linear head",
     "linear head, teacher": "linear head, teacher",
     "linear head on features": "linear head on the trunk's 1280 features",
@@ -80,7 +81,9 @@ def write_table(path: Path, results: Mapping[str, Any]) -> None:
         "| | grocery, 43 names | mean of classes | COCO T2I R@5 | COCO I2T R@5 |",
         "|---|---|---|---|---|",
     ]
-    for name, arm in results["arms"].items():
+    order = list(NAMES)
+    for name in sorted(results["arms"], key=lambda n: (order.index(n) if n in NAMES else 99, n)):
+        arm = results["arms"][name]
         mean, sd, interval = arm["mean"], arm["sd"], arm["interval"]
         lines.append(
             f"| {NAMES.get(name, name)} | {_cell('grocery', mean, sd, interval)} "

@@ -29,7 +29,8 @@ from react_mm.toy.demo.running import train
 from react_mm.toy.demo.stages import Stages
 from react_mm.toy.demo.tasks import configs_folder
 
-RECIPES = ("plain", "no-teacher", "recommended", "control")
+RECIPES = ("plain", "no-teacher", "recommended", "control", "control-elsewhere")
+CHOSEN_SCALE = ("recommended", "control", "control-elsewhere")
 ITERATIONS = (150, 300, 600)
 HEAD_EPOCHS = (5, 20, 60)
 BASE_HEADS = (
@@ -95,7 +96,7 @@ class PhotoRun:
         measured = self.stages.run(
             "test",
             lambda: self._test(choice, heads),
-            {"seeds": self.seeds},
+            {"seeds": self.seeds, "recipes": RECIPES},
             after=("choose", "choose heads", *self._trained(choice["iterations"])),
         )
         results = {
@@ -160,8 +161,8 @@ class PhotoRun:
         }
         if recipe in ("plain", "no-teacher"):
             del options["general"]
-        if recipe == "control":
-            options["control"] = str(retrieval / "samples" / "control")
+        if recipe.startswith("control"):
+            options["control"] = str(retrieval / "samples" / recipe)
             del options["retrieved"]
         options |= {f"val_{key}": None for key in ("cfg", "dataloader", "evaluator")}
         delta, name = self._delta(recipe, seed, iterations), self._name(recipe, seed, iterations)
@@ -234,7 +235,7 @@ class PhotoRun:
         hits = {"base": [split.hits(self.base)]}
         curve: list[dict[str, Any]] = []
         for recipe in RECIPES:
-            scale = choice["gate_scale"] if recipe in ("recommended", "control") else 1.0
+            scale = choice["gate_scale"] if recipe in CHOSEN_SCALE else 1.0
             hits[recipe] = []
             for seed in self.seeds:
                 model = self._build(self._delta(recipe, seed, choice["iterations"]))
