@@ -6,6 +6,7 @@ They wrap torchvision and timm; their randomness comes from the global generator
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -183,8 +184,17 @@ class TimmAugment(ImageTransform):
             re_mode=re_mode,
             re_count=re_count,
         )
+        for step in self.transform.transforms:
+            for op in getattr(step, "ops", ()):
+                if op.name.startswith("Posterize"):
+                    op.level_fn = partial(_at_least_one_bit, op.level_fn)
 
     def apply(self, image: Image.Image) -> torch.Tensor:
         """Augments; returns uint8 (3, size, size)."""
         bytes_ = (self.transform(image) * self.std + self.mean) * 255.0
         return to_uint8_chw(bytes_.round().clamp(0, 255).to(torch.uint8))
+
+
+def _at_least_one_bit(level_fn: Callable[..., tuple[int]], level: float, hparams: dict) -> tuple:
+    """timm's strongest posterizing keeps no bit, which Pillow 13 refuses."""
+    return (max(1, level_fn(level, hparams)[0]),)

@@ -76,6 +76,19 @@ def test_published_recipe_is_the_default():
     assert "RandomErasing" in text
 
 
+def test_strongest_posterizing_keeps_a_bit():
+    ours = TimmAugment(32, re_prob=0.0)
+    (augment,) = (step for step in ours.transform.transforms if hasattr(step, "ops"))
+    augment.ops = [op for op in augment.ops if op.name.startswith("Posterize")]
+    assert augment.ops
+    augment.choice_weights = None
+    for op in augment.ops:
+        op.prob, op.magnitude, op.magnitude_std = 1.0, 10, 0
+    got = ours({"image": picture(40, 40)})["image"]
+    assert got.shape == (3, 32, 32)
+    assert got.max() > got.min()
+
+
 def test_crop_and_flip():
     image = picture(50, 70)
     with seeded(1):
