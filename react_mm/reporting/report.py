@@ -143,7 +143,7 @@ def headlines(results: dict[str, Any]) -> list[dict[str, str]]:
         {
             "value": f"{100 * retrieved['precision']:.0f}",
             "unit": "%",
-            "text": "of the retrieved pairs show the target family",
+            "text": "of the retrieved pictures show the concept asked for",
             "note": f"{retrieved['pairs']:,} pairs retrieved",
         },
     ]

@@ -55,7 +55,7 @@ def test_drawn_concepts_come_from_the_pool(tmp_path):
     assert drawn_concepts(tmp_path) == {key: SHOWN[key] for key in ("p0", "p1", "p2")}
 
 
-def test_gallery_shows_the_best_first_with_their_own_pictures(tmp_path):
+def test_gallery_shows_the_best_and_the_last_with_their_own_pictures(tmp_path):
     colours = {"p0": (250, 0, 0), "p1": (0, 250, 0), "p2": (0, 0, 250)}
     members = {}
     for key, colour in colours.items():
@@ -64,11 +64,11 @@ def test_gallery_shows_the_best_first_with_their_own_pictures(tmp_path):
         members[f"x_{key}.jpg"] = stream.getvalue()
     write_tar(tmp_path / "set-000000.tar", members)
     rows = [row("p0", "snail", 0.2), row("p1", "snail", 0.6), row("p2", "snail", 0.4)]
-    shown = gallery(rows, SHOWN, tmp_path, tmp_path / "out" / "retrieved", each=2)
+    shown = gallery(rows, SHOWN, tmp_path, tmp_path / "out" / "retrieved", best=1, last=1)
     assert [(entry["concept"], entry["found"]) for entry in shown] == [("snail", 3)]
     items = shown[0]["items"]
-    assert [item["caption"] for item in items] == ["about p1", "about p2"]
-    assert [item["right"] for item in items] == [True, False]
+    assert [item["caption"] for item in items] == ["about p1", "about p0"]
+    assert [item["right"] for item in items] == [True, True]
     assert items[0]["score"] == pytest.approx(0.3)
     with Image.open(tmp_path / "out" / items[0]["image"]) as picture:
         assert picture.getpixel((4, 4))[1] > 200

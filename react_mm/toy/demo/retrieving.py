@@ -121,16 +121,22 @@ def precision(
 
 
 def gallery(
-    rows: list[dict[str, Any]], shown: dict[str, set[str]], folder: Path, out: Path, each: int = 8
+    rows: list[dict[str, Any]],
+    shown: dict[str, set[str]],
+    folder: Path,
+    out: Path,
+    best: int = 5,
+    last: int = 3,
 ) -> list[dict[str, Any]]:
-    """The best-ranked pairs of each concept, their pictures copied out of the shards.
+    """The best- and the last-ranked pairs of each concept, pictures copied out of the shards.
 
     Args:
         rows: Retrieved pairs.
         shown: As from :func:`drawn_concepts`.
         folder: The retrieved set with its shards.
         out: Folder for the pictures.
-        each: How many pairs a concept gets.
+        best: How many of the first pairs a concept gets.
+        last: How many of the last ones.
 
     Returns:
         Rows as the report's ``gallery`` wants them; pictures relative to ``out``'s parent.
@@ -151,7 +157,7 @@ def gallery(
                     "mode": row["modes"],
                     "right": concept in shown[row["source_key"]],
                 }
-                for row in found[:each]
+                for row in found[:best] + found[best:][-last:]
             ],
         }
         for concept, found in sorted(by_concept.items())
