@@ -29,6 +29,7 @@ class PairPart:
             does not show.
         singles: Share of images with one large object; the rest are scenes.
         nameless: Share of captions that name nothing.
+        distant: The target family is shown only as one small object among two to four others.
     """
 
     pairs: int
@@ -36,11 +37,12 @@ class PairPart:
     mention: float
     singles: float = 0.65
     nameless: float = 0.1
+    distant: bool = False
 
 
 PAIR_PARTS: dict[str, PairPart] = {
     "pool": PairPart(6000, target=0.05, mention=0.006),
-    "base": PairPart(40000, target=0.001, mention=0.001, singles=0.75),
+    "base": PairPart(40000, target=0.009, mention=0.0, singles=0.75, distant=True),
 }
 """The two collections: what is retrieved from, and what the base was pretrained on."""
 
@@ -88,7 +90,9 @@ def pair(seed: int, name: str, index: int) -> Pair:
     rng = _generator(seed, name, 0, index)
     kind = _kind(part, index)
     main = int(rng.choice(_TARGET if kind == "target" else _OTHER))
-    if rng.random() < part.singles:
+    if kind == "target" and part.distant:
+        drawing = _far_away(rng, main)
+    elif rng.random() < part.singles:
         drawing = draw_single(rng, main)
     else:
         count = int(rng.integers(1, 6))
@@ -103,6 +107,13 @@ def pair(seed: int, name: str, index: int) -> Pair:
     else:
         text = caption(rng, drawing, part.nameless)
     return Pair(drawing, text, kind)
+
+
+def _far_away(rng: np.random.Generator, concept: int) -> Drawing:
+    """A scene of other things with one small object of the target family, drawn last."""
+    others = rng.choice(_OTHER, int(rng.integers(2, 5)), replace=False).tolist()
+    side = int(rng.integers(64, 97))
+    return draw_scene(rng, [*others, concept], side, side, distant={concept})
 
 
 def labelled_single(seed: int, split: str, concept: int, index: int) -> Drawing:

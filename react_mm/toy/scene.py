@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import cv2
@@ -16,6 +17,9 @@ __all__ = ["Drawing", "Placed", "draw_scene", "draw_single"]
 
 UNUSUAL = 0.4
 """Chance that an object's colour is drawn evenly from its colours instead of its typical one."""
+
+DISTANCE = 0.5
+"""Size of a distant object relative to its place: 12 to 20 pixels among three to five objects."""
 
 
 @dataclass
@@ -129,7 +133,13 @@ def _place(
     return spots
 
 
-def draw_scene(rng: np.random.Generator, concepts: list[int], height: int, width: int) -> Drawing:
+def draw_scene(
+    rng: np.random.Generator,
+    concepts: list[int],
+    height: int,
+    width: int,
+    distant: Collection[int] = (),
+) -> Drawing:
     """Draw several objects that may touch but hide each other little.
 
     Objects for which no room is found, or of which less than 30 % would stay visible, are left
@@ -140,6 +150,7 @@ def draw_scene(rng: np.random.Generator, concepts: list[int], height: int, width
         concepts: One to five indices into ``CONCEPTS``, drawn back to front.
         height: Image height in pixels.
         width: Image width in pixels.
+        distant: Concepts that are drawn :data:`DISTANCE` times as large as their place allows.
     """
     canvas, kind, word = paint_background(rng, height * SUPERSAMPLE, width * SUPERSAMPLE)
     spots = _place(rng, len(concepts), height, width)
@@ -147,6 +158,7 @@ def draw_scene(rng: np.random.Generator, concepts: list[int], height: int, width
     whole: list[int] = []
     for concept, (x, y, half) in zip(concepts, spots, strict=False):
         trial = canvas.copy()
+        half *= DISTANCE if concept in distant else 1.0
         mask, colour = _draw_object(rng, trial, concept, (x, y), half)
         solid = _down(mask) > 127
         left = [p.mask & ~solid for p in placed]
