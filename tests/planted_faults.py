@@ -54,8 +54,8 @@ FAULTS = [
     Fault(
         "InfoNCE on the general images, the teacher on the pairs (a sign)",
         "react_mm/models/clip.py",
-        "else role == PAIR",
-        "else role != PAIR",
+        "return role == PAIR",
+        "return role != PAIR",
         "tests/test_models/test_clip.py",
     ),
     Fault(

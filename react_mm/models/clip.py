@@ -1,8 +1,9 @@
 """Two towers as an mmengine model: what customization trains and every evaluation asks."""
 
+import contextlib
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,11 +21,10 @@ from react_mm.models.customization import (
     image_base_hash,
 )
 from react_mm.models.layers.gated_attention import gated_blocks
-from react_mm.models.losses import teacher_loss
 from react_mm.models.open_vocabulary import ClassEmbedder, OpenVocabulary
 from react_mm.registry import MODELS
 
-PAIR, GENERAL = 0, 1  # values of `role` in a batch
+PAIR = 0  # `role` of a pair in a batch; 1 marks a general image
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's clamp, kept by REACT's trainer
 
 
@@ -62,8 +62,10 @@ class CLIP(OpenVocabulary, BaseModel):
         delta: A stored customization to put on the image tower (evaluation of a customized model).
         gate_scale: Gate scale s in [0, 1] at inference; None: the delta's card, else 1.
         loss: Config of the contrastive loss.
-        teacher_weight: Weight of the frozen-teacher term on images of role 1 (general images of the
-            pool), ``weight * (1 - cosine)``.
+        teacher_weight: Weight of :class:`react_mm.FrozenTeacher` on images of role 1 (general
+            images of the pool).
+        regularizers: Configs of further terms of the loss: modules called with (model, inputs,
+            embedded, pairs) as in :meth:`regularization`, which return losses by name.
         templates: Prompt templates of the zero-shot classifier.
         data_preprocessor: Defaults to :class:`PairDataPreprocessor` with the tower's mean and std.
     """
@@ -78,6 +80,7 @@ class CLIP(OpenVocabulary, BaseModel):
         gate_scale: float | None = None,
         loss: dict | None = None,
         teacher_weight: float = 0.0,
+        regularizers: Sequence[dict] = (),
         templates: str | Sequence[str] = "photo",
         data_preprocessor: dict | None = None,
     ) -> None:
@@ -110,10 +113,14 @@ class CLIP(OpenVocabulary, BaseModel):
             apply_delta(image, delta, gate_scale)
         self.trainable_names = customize(self, method, self.method_options)
         self._text_cache: Tensor | None = None
-        # The frozen teacher of gated-image is the tower itself with closed gates.
-        self._teacher: list[nn.Module] = []
-        if teacher_weight and method not in ("gated-image", "none"):
-            self._teacher = [copy.deepcopy(image).requires_grad_(False).eval()]
+        wanted = [dict(config) for config in regularizers]
+        if teacher_weight:
+            wanted.insert(0, {"type": "react_mm.FrozenTeacher", "weight": teacher_weight})
+        self.regularizers = nn.ModuleList(MODELS.build(config) for config in wanted)
+        # In a list, so that it is no part of the state dict.
+        self._start: list[nn.Module] = []
+        if wanted and method not in ("gated-image", "none"):
+            self._start = [copy.deepcopy(image).requires_grad_(False).eval()]
         image.frozen = method in ("none", "locked-image")
         if method != "none":
             count = sum(p.numel() for p in self.parameters() if p.requires_grad)
@@ -182,43 +189,62 @@ class CLIP(OpenVocabulary, BaseModel):
         return self.encode_image(inputs)
 
     def loss(self, inputs: Tensor, **batch: Any) -> dict[str, Tensor]:
-        """InfoNCE on the pairs (role 0) and the frozen teacher on the general images (role 1).
+        """InfoNCE on the pairs (role 0) and every regularizer.
 
         Args:
             inputs: float (B, 3, H, W), normalised.
             **batch: ``role`` int64 (B,) (absent: all pairs); ``caption`` list of B strings, or
                 ``caption_id`` int64 (B,) when a text cache is set.
         """
+        pairs = self.pair_rows(inputs, batch)
+        embedded = self.encode_image(inputs)
+        losses = self.contrastive_losses(embedded[pairs], self.pair_texts(pairs, batch))
+        losses |= self.regularization(inputs, embedded, pairs)
+        return losses | self.monitored()
+
+    def pair_rows(self, inputs: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """bool (B,): the rows with a text (role 0); the others are general images (role 1)."""
+        role = batch.get("role")
+        if role is None:
+            return torch.ones(len(inputs), dtype=torch.bool, device=inputs.device)
+        return role == PAIR
+
+    def contrastive_losses(self, image: Tensor, text: Tensor) -> dict[str, Tensor]:
+        """The contrastive loss of P pairs.
+
+        Args:
+            image: float (P, D), not normalised.
+            text: float (P, D), L2-normalised.
+        """
         with torch.no_grad():
             self.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
-        role = batch.get("role")
-        pairs = (
-            torch.ones(len(inputs), dtype=torch.bool, device=inputs.device)
-            if role is None
-            else role == PAIR
-        )
-        embedded = self.encode_image(inputs)
-        image = F.normalize(embedded[pairs].float(), dim=-1)
-        losses = {
-            "loss_contrastive": self.contrastive(
-                image, self._pair_texts(pairs, batch), self.logit_scale.exp()
-            )
-        }
-        if self.teacher_weight:
-            general = inputs[~pairs]
-            with torch.no_grad():
-                teacher = self._teach(general) if len(general) else embedded[~pairs]
-            losses["loss_teacher"] = self.teacher_weight * teacher_loss(
-                embedded[~pairs].float(), teacher.float()
-            )
-        losses["temperature"] = 1 / self.logit_scale.detach().exp()
+        image = F.normalize(image.float(), dim=-1)
+        return {"loss_contrastive": self.contrastive(image, text, self.logit_scale.exp())}
+
+    def regularization(self, inputs: Tensor, embedded: Tensor, pairs: Tensor) -> dict[str, Tensor]:
+        """What holds the model back, or teaches it something besides the pairs.
+
+        Args:
+            inputs: float (B, 3, H, W), normalised.
+            embedded: float (B, D), pooled embeddings of ``inputs``, not normalised.
+            pairs: bool (B,), see :meth:`pair_rows`.
+        """
+        losses: dict[str, Tensor] = {}
+        for regularizer in self.regularizers:
+            losses |= regularizer(self, inputs, embedded, pairs)
+        return losses
+
+    def monitored(self) -> dict[str, Tensor]:
+        """Scalars for the log: temperature, mean |tanh| of the gates."""
+        values = {"temperature": 1 / self.logit_scale.detach().exp()}
         gates = gated_blocks(self.image_tower)
         if gates:
             opened = torch.cat([torch.cat([g.alpha_attn, g.alpha_dense]) for g in gates])
-            losses["gate_mean"] = opened.detach().tanh().abs().mean()
-        return losses
+            values["gate_mean"] = opened.detach().tanh().abs().mean()
+        return values
 
-    def _pair_texts(self, pairs: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def pair_texts(self, pairs: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """Caption embeddings of the pairs, float (P, D), L2-normalised; from the cache if set."""
         if self._text_cache is not None:
             rows = batch["caption_id"][pairs]
             text = self._text_cache[rows.cpu()].to(pairs.device)
@@ -226,15 +252,23 @@ class CLIP(OpenVocabulary, BaseModel):
         captions = [c for c, keep in zip(batch["caption"], pairs.tolist(), strict=True) if keep]
         return F.normalize(self.encode_text(captions).float(), dim=-1)
 
-    def _teach(self, images: Tensor) -> Tensor:
-        if self._teacher:
-            return self._teacher[0].to(images.device).encode_image(images)
-        scale = self.image_tower.gate_scale
-        try:
-            self.image_tower.set_gate_scale(0.0)
-            return self.image_tower.encode_image(images)
-        finally:
-            self.image_tower.set_gate_scale(scale)
+    @contextlib.contextmanager
+    def starting_tower(self) -> Iterator[nn.Module]:
+        """The image tower as it was before training, without gradients.
+
+        Gated-image needs no copy: the tower with closed gates is the start.
+        """
+        with torch.no_grad():
+            if self._start:
+                device = next(self.image_tower.parameters()).device
+                yield self._start[0].to(device)
+                return
+            scale = self.image_tower.gate_scale
+            try:
+                self.image_tower.set_gate_scale(0.0)
+                yield self.image_tower
+            finally:
+                self.image_tower.set_gate_scale(scale)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, **batch: Any) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Losses."""
 
-from .contrastive import InfoNCE, teacher_loss
+from .contrastive import InfoNCE
+from .teacher import FrozenTeacher, teacher_loss
 
-__all__ = ["InfoNCE", "teacher_loss"]
+__all__ = ["FrozenTeacher", "InfoNCE", "teacher_loss"]

@@ -1,4 +1,4 @@
-"""Losses of customization: image-text InfoNCE, and the frozen teacher on general images."""
+"""The contrastive loss of customization."""
 
 import torch
 import torch.distributed as dist
@@ -43,18 +43,3 @@ class InfoNCE(nn.Module):
             to_text = logit_scale * image @ all_text.T
             to_image = logit_scale * text @ all_image.T
         return (F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target)) / 2
-
-
-def teacher_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean of 1 - cosine between the embeddings of the trained and of the frozen tower.
-
-    Args:
-        student: float (B, D).
-        teacher: float (B, D); no gradient flows into it.
-
-    Returns:
-        Scalar; 0 for an empty batch.
-    """
-    if not len(student):
-        return student.sum()
-    return (1 - F.cosine_similarity(student, teacher.detach(), dim=-1)).mean()
