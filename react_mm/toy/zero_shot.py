@@ -36,6 +36,7 @@ def zero_shot_by_family(
     encode_texts: Callable[[list[str]], np.ndarray],
     folder: str | Path,
     templates: str = "drawn",
+    synonyms: bool = False,
 ) -> dict[str, float]:
     """Classify a folder of class folders among all concepts.
 
@@ -44,6 +45,7 @@ def zero_shot_by_family(
         encode_texts: Strings to float (N, D), L2-normalised.
         folder: For example ``data/toy/classification/val``.
         templates: Prompt templates (see :mod:`react_mm.prompts`).
+        synonyms: Let each concept take the best of its words instead of its name alone.
 
     Returns:
         Accuracy in [0, 1] by family, with 'target' and 'other'.
@@ -62,10 +64,12 @@ def zero_shot_by_family(
         files += found
         labels += [label] * len(found)
     prompts = resolve_templates(templates)
-    classes = []
-    for concept in CONCEPTS:
-        embedded = encode_texts([t.format(concept.name) for t in prompts]).mean(0)
-        classes.append(embedded / np.linalg.norm(embedded))
+    owners, rows = [], []
+    for label, concept in enumerate(CONCEPTS):
+        for word in concept.words if synonyms else (concept.name,):
+            embedded = encode_texts([t.format(word) for t in prompts]).mean(0)
+            rows.append(embedded / np.linalg.norm(embedded))
+            owners.append(label)
     truth = np.array(labels)
-    predicted = (encode_images(files) @ np.stack(classes).T).argmax(1)
+    predicted = np.array(owners)[(encode_images(files) @ np.stack(rows).T).argmax(1)]
     return family_accuracy(predicted == truth, truth)
