@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     import react_mm  # noqa: F401  first: it supplies mmcv's operators
     from react_mm.reporting.table import collect, render, rows_of
     from react_mm.toy.demo.line import Demo
-    from react_mm.toy.demo.stages import Stages
+    from react_mm.engine.stages import Stages
 
     stages = Stages(args.work_dir, again=args.again)
     report = Demo(args.work_dir, args.seed, stages, args.short).run()

@@ -18,16 +18,20 @@ from react_mm.benchmarks.photo_evaluation import Images, PhotoSplit, images_of_p
 from react_mm.benchmarks.photo_heads import HEADS, fit_head
 from react_mm.benchmarks.photo_table import summarise, write_table
 from react_mm.datasets.cached_pairs import CachedPairDataset
+from react_mm.engine.running import configs_folder, train
+from react_mm.engine.stages import Stages
+from react_mm.evaluation.gate_scale import (
+    ALLOWED_DROP,
+    GATE_SCALES,
+    choose_gate_scale,
+    choose_largest,
+)
 from react_mm.manifest import write_json
 from react_mm.models.clip import CLIP
 from react_mm.models.customization import apply_delta
 from react_mm.models.lite_head import NameHead
 from react_mm.registry import MODELS
 from react_mm.retrieval.pipeline import run as run_retrieval
-from react_mm.toy.demo.choices import ALLOWED_DROP, GATE_SCALES, choose_gate_scale, choose_largest
-from react_mm.toy.demo.running import train
-from react_mm.toy.demo.stages import Stages
-from react_mm.toy.demo.tasks import configs_folder
 
 RECIPES = ("plain", "no-teacher", "recommended", "control", "control-elsewhere")
 CHOSEN_SCALE = ("recommended", "control", "control-elsewhere")

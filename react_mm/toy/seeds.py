@@ -21,10 +21,11 @@ from scipy import stats
 from react_mm.apis.encoder import Encoder, build_encoder
 from react_mm.datasets.pairs import PairDataset
 from react_mm.datasets.zero_shot import ZeroShotDataset
+from react_mm.engine.running import configs_folder
+from react_mm.evaluation.gate_scale import ALLOWED_DROP
 from react_mm.evaluation.linear_head import fit_linear_head
 from react_mm.manifest import read_json, sha256_file, write_json
-from react_mm.toy.demo.choices import ALLOWED_DROP
-from react_mm.toy.demo.tasks import ARMS, configs_folder
+from react_mm.toy.demo.tasks import ARMS
 
 DEMO = Path("work_dirs/demo")
 HEAD_EPOCHS = (5, 20, 60)

@@ -12,9 +12,10 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from react_mm.toy.demo import choices, running
+from react_mm.engine import running
+from react_mm.engine.stages import Stages
+from react_mm.evaluation import gate_scale as choices
 from react_mm.toy.demo.line import Demo
-from react_mm.toy.demo.stages import Stages
 from react_mm.toy.demo.tasks import RECIPES, TASKS
 
 SEED = 100

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from react_mm.toy.demo import pictures, running
+from react_mm.engine import running
+from react_mm.toy.demo import pictures
 from react_mm.toy.demo.tasks import TASKS
 
 Options = dict[str, Any]

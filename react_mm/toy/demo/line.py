@@ -9,13 +9,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from react_mm.engine import running
+from react_mm.engine.lanes import Lanes
+from react_mm.engine.stages import Job, Result, Stages
+from react_mm.evaluation import gate_scale as choices
 from react_mm.manifest import RunLock, read_json, sha256_file, write_json
 from react_mm.models.open_clip_loading import resolve_weights
 from react_mm.reporting.report import write_report
 from react_mm.reporting.results import check_demo_results, nest
-from react_mm.toy.demo import choices, jobs, pictures, retrieving, running
-from react_mm.toy.demo.lanes import Lanes
-from react_mm.toy.demo.stages import Job, Result, Stages
+from react_mm.toy.demo import jobs, pictures, retrieving
 from react_mm.toy.demo.tasks import (
     ARMS,
     RECIPES,
@@ -23,7 +25,6 @@ from react_mm.toy.demo.tasks import (
     TASKS,
     Options,
     Task,
-    configs_folder,
     with_delta,
 )
 from react_mm.toy.world import target_names
@@ -56,7 +57,7 @@ class Demo:
     short: bool = False
 
     def __post_init__(self) -> None:
-        self.configs = configs_folder()
+        self.configs = running.configs_folder()
         self.retrieval = retrieving.Retrieval(self.configs / RETRIEVAL, self.folder / "retrieval")
         self.gate_scales: dict[str, float | None] = dict.fromkeys(ARMS)
         self.dense: Options = {}

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from mmengine.config import Config
 
+from react_mm.engine.stages import Result, Stages
 from react_mm.retrieval.pipeline import STAGES, run
-from react_mm.toy.demo.stages import Result, Stages
 
 DATA = Path("data/toy")
 

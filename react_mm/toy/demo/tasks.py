@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import react_mm
-
 ARMS = ("before", "after", "plain", "control")
 RECIPES = {
     "after": "customization/gated-image_toy-vit_toy_recommended.py",
@@ -89,15 +87,6 @@ TASKS = {
         },
     ),
 }
-
-
-def configs_folder() -> Path:
-    """Where the shipped configs lie: in the installed package, or in the checkout around it."""
-    package = Path(react_mm.__file__).resolve().parent
-    for folder in (package / ".mim" / "configs", package.parent / "configs"):
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError(f"no configs beside {package}: install react_mm, or use its checkout")
 
 
 def with_delta(task: Task, delta: Path | None, gate_scale: float | None) -> Options:

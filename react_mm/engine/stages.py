@@ -12,8 +12,8 @@ from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
+from react_mm.engine.lanes import Lanes
 from react_mm.manifest import read_json, sha256_file, write_json
-from react_mm.toy.demo.lanes import Lanes
 
 Result = dict[str, Any]
 

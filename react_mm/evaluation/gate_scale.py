@@ -1,4 +1,4 @@
-"""Rules by which the demo reads its settings from the validation split: pure functions of rows."""
+"""Rules that read a setting, such as the gate scale, from the validation split: pure functions."""
 
 from __future__ import annotations
 

@@ -20,9 +20,18 @@ from mmengine.runner import Runner
 from tqdm import tqdm
 
 import react_mm
+from react_mm.engine.lanes import lane_number
 from react_mm.engine.launching import build_runner, prepare
 from react_mm.manifest import sha256_bytes
-from react_mm.toy.demo.lanes import lane_number
+
+
+def configs_folder() -> Path:
+    """Where the shipped configs lie: in the installed package, or in the checkout around it."""
+    package = Path(react_mm.__file__).resolve().parent
+    for folder in (package / ".mim" / "configs", package.parent / "configs"):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"no configs beside {package}: install react_mm, or use its checkout")
 
 
 class ProgressHook(Hook):

@@ -6,8 +6,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from react_mm.toy.demo.lanes import Lanes
-from react_mm.toy.demo.stages import Job, Stages
+from react_mm.engine.lanes import Lanes
+from react_mm.engine.stages import Job, Stages
 
 
 class Line:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from react_mm.toy.demo.choices import choose_gate_scale, choose_largest, harmonic_mean
+from react_mm.evaluation.gate_scale import choose_gate_scale, choose_largest, harmonic_mean
 
 
 def row(scale, target, other):
