@@ -13,6 +13,7 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
 from react_mm.checkpoints import content_hash, read_card
+from react_mm.models.cached_gradient import check_chunkable, encode_in_chunks
 from react_mm.models.customization import (
     TEXT_FROZEN,
     apply_delta,
@@ -25,6 +26,7 @@ from react_mm.models.open_vocabulary import ClassEmbedder, OpenVocabulary
 from react_mm.registry import MODELS
 
 PAIR = 0  # `role` of a pair in a batch; 1 marks a general image
+RELATIONS = ("concept_id", "pair_index", "anchor")  # of pairs to each other, if the batch has them
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's clamp, kept by REACT's trainer
 
 
@@ -66,6 +68,10 @@ class CLIP(OpenVocabulary, BaseModel):
             images of the pool).
         regularizers: Configs of further terms of the loss: modules called with (model, inputs,
             embedded, pairs) as in :meth:`regularization`, which return losses by name.
+        pair_losses: Configs of further terms on the pairs: modules called with (image, text,
+            relations) as in :meth:`contrastive_losses`, which return losses by name.
+        chunk_size: Images (and captions) that hold activations at once, see
+            :mod:`react_mm.models.cached_gradient`; None: the whole batch.
         templates: Prompt templates of the zero-shot classifier.
         data_preprocessor: Defaults to :class:`PairDataPreprocessor` with the tower's mean and std.
     """
@@ -81,6 +87,8 @@ class CLIP(OpenVocabulary, BaseModel):
         loss: dict | None = None,
         teacher_weight: float = 0.0,
         regularizers: Sequence[dict] = (),
+        pair_losses: Sequence[dict] = (),
+        chunk_size: int | None = None,
         templates: str | Sequence[str] = "photo",
         data_preprocessor: dict | None = None,
     ) -> None:
@@ -117,6 +125,8 @@ class CLIP(OpenVocabulary, BaseModel):
         if teacher_weight:
             wanted.insert(0, {"type": "react_mm.FrozenTeacher", "weight": teacher_weight})
         self.regularizers = nn.ModuleList(MODELS.build(config) for config in wanted)
+        self.pair_losses = nn.ModuleList(MODELS.build(dict(config)) for config in pair_losses)
+        self.chunk_size = chunk_size
         # In a list, so that it is no part of the state dict.
         self._start: list[nn.Module] = []
         if wanted and method not in ("gated-image", "none"):
@@ -144,6 +154,8 @@ class CLIP(OpenVocabulary, BaseModel):
         super().train(mode)
         if self.text_frozen:
             self.text_tower.eval()
+        if mode and self.chunk_size is not None:
+            check_chunkable(self)
         return self
 
     def set_text_cache(self, embeddings: Tensor) -> None:
@@ -194,11 +206,14 @@ class CLIP(OpenVocabulary, BaseModel):
         Args:
             inputs: float (B, 3, H, W), normalised.
             **batch: ``role`` int64 (B,) (absent: all pairs); ``caption`` list of B strings, or
-                ``caption_id`` int64 (B,) when a text cache is set.
+                ``caption_id`` int64 (B,) when a text cache is set; optional int64 (B,) that some
+                losses ask for: ``concept_id``, ``pair_index``, ``anchor``.
         """
         pairs = self.pair_rows(inputs, batch)
-        embedded = self.encode_image(inputs)
-        losses = self.contrastive_losses(embedded[pairs], self.pair_texts(pairs, batch))
+        embedded = encode_in_chunks(self.encode_image, inputs, self.chunk_size)
+        relations = {key: batch[key][pairs] for key in RELATIONS if key in batch}
+        text = self.pair_texts(pairs, batch)
+        losses = self.contrastive_losses(embedded[pairs], text, relations)
         losses |= self.regularization(inputs, embedded, pairs)
         return losses | self.monitored()
 
@@ -209,17 +224,25 @@ class CLIP(OpenVocabulary, BaseModel):
             return torch.ones(len(inputs), dtype=torch.bool, device=inputs.device)
         return role == PAIR
 
-    def contrastive_losses(self, image: Tensor, text: Tensor) -> dict[str, Tensor]:
-        """The contrastive loss of P pairs.
+    def contrastive_losses(
+        self, image: Tensor, text: Tensor, relations: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """The contrastive loss of P pairs, and the further terms on pairs.
 
         Args:
             image: float (P, D), not normalised.
             text: float (P, D), L2-normalised.
+            relations: Of the pairs to each other, int64 (P,) each, see :data:`RELATIONS`.
         """
+        relations = relations or {}
         with torch.no_grad():
             self.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
         image = F.normalize(image.float(), dim=-1)
-        return {"loss_contrastive": self.contrastive(image, text, self.logit_scale.exp())}
+        scale, concept = self.logit_scale.exp(), relations.get("concept_id")
+        losses = {"loss_contrastive": self.contrastive(image, text, scale, concept)}
+        for term in self.pair_losses:
+            losses |= term(image, text, relations)
+        return losses
 
     def regularization(self, inputs: Tensor, embedded: Tensor, pairs: Tensor) -> dict[str, Tensor]:
         """What holds the model back, or teaches it something besides the pairs.
@@ -250,7 +273,8 @@ class CLIP(OpenVocabulary, BaseModel):
             text = self._text_cache[rows.cpu()].to(pairs.device)
             return text.float()
         captions = [c for c, keep in zip(batch["caption"], pairs.tolist(), strict=True) if keep]
-        return F.normalize(self.encode_text(captions).float(), dim=-1)
+        text = encode_in_chunks(self.encode_text, captions, self.chunk_size)
+        return F.normalize(text.float(), dim=-1)
 
     @contextlib.contextmanager
     def starting_tower(self) -> Iterator[nn.Module]:
