@@ -6,6 +6,7 @@ the shipped one in all of them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -21,16 +22,18 @@ from scipy import stats
 from react_mm.apis.encoder import Encoder, build_encoder
 from react_mm.datasets.pairs import PairDataset
 from react_mm.datasets.zero_shot import ZeroShotDataset
+from react_mm.engine import running
 from react_mm.engine.running import configs_folder
 from react_mm.evaluation.gate_scale import ALLOWED_DROP
 from react_mm.evaluation.linear_head import fit_linear_head
 from react_mm.manifest import read_json, sha256_file, write_json
-from react_mm.toy.demo.tasks import ARMS
+from react_mm.toy.demo.tasks import ARMS, TASKS, with_delta
 
 DEMO = Path("work_dirs/demo")
 HEAD_EPOCHS = (5, 20, 60)
 HEADS = {"linear head": 0.0, "linear head, teacher": 5.0}
-METRICS = ("zero_shot", "gt_box", "miou", "ap50")
+METRICS = ("zero_shot", "synonyms", "gt_box", "miou", "ap50")
+"""``synonyms``: zero-shot accuracy when each class may take the best of its words."""
 
 
 def run_seed(folder: Path, seed: int) -> dict[str, Any]:
@@ -41,7 +44,8 @@ def run_seed(folder: Path, seed: int) -> dict[str, Any]:
         seed: Seed of the world, of sampling and of training.
 
     Returns:
-        ``results.json`` of the demo with an entry more per linear head.
+        ``results.json`` of the demo with an entry more per linear head, and ``synonyms`` for the
+        demo's arms.
 
     Raises:
         subprocess.CalledProcessError: If the demo fails; its output has been shown.
@@ -54,8 +58,34 @@ def run_seed(folder: Path, seed: int) -> dict[str, Any]:
     cache, key = folder / "linear_head.json", sha256_file(folder / DEMO / "results.json")
     if not cache.is_file() or read_json(cache)["of"] != key:
         write_json(cache, {"of": key, **linear_heads(folder, seed)})
-    heads = read_json(cache)
+    words = folder / "synonyms.json"
+    if not words.is_file() or read_json(words)["of"] != key:
+        write_json(words, {"of": key, **synonym_accuracy(folder, results["settings"])})
+    heads, found = read_json(cache), read_json(words)
+    for arm in ARMS:
+        results[arm]["synonyms"] = found[arm]
     return {**results, **{name: heads[name] for name in HEADS}}
+
+
+def synonym_accuracy(folder: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The zero-shot task of each arm once more, every class by the best of its words.
+
+    Args:
+        folder: Folder of a seed whose demo has ended.
+        settings: Of its ``results.json``.
+    """
+    task, found = TASKS["zero-shot"], {}
+    scales = {"after": settings["gate_scale"], "control": settings["gate_scale"], "plain": 1.0}
+    with contextlib.chdir(folder):  # the config's paths are relative
+        for arm in ARMS:
+            delta = None if arm == "before" else DEMO / f"customize-{arm}/customized.safetensors"
+            options = with_delta(task, delta, scales.get(arm))
+            options["test_dataloader.dataset.synonyms"] = True
+            config, work_dir = configs_folder() / task.config, DEMO / "synonyms" / arm
+            metrics, _ = running.test(config, work_dir, options, f"synonyms {arm}")
+            target, other = task.read(metrics).values()
+            found[arm] = {"target": target, "other": other}
+    return found
 
 
 def linear_heads(folder: Path, seed: int) -> dict[str, Any]:
