@@ -9,7 +9,6 @@ import torch
 
 from react_mm.checkpoints import content_hash
 from react_mm.models.clip import CLIP
-from react_mm.models.layers.gated_attention import BLOCK_NAME
 
 
 def check_prefix(model: CLIP) -> None:
@@ -22,10 +21,11 @@ def check_prefix(model: CLIP) -> None:
     tower = model.image_tower
     if not hasattr(tower, "prefix"):
         raise TypeError(f"{type(tower).__name__} offers no frozen prefix to store")
+    places = {value.data_ptr() for value in tower.prefix_state().values()}
     trained = [
         name
         for name, parameter in tower.named_parameters()
-        if parameter.requires_grad and f".{BLOCK_NAME}." not in name
+        if parameter.requires_grad and parameter.data_ptr() in places
     ]
     if trained:
         raise ValueError(f"method {model.method!r} trains {trained[0]}: its prefix is not frozen")
@@ -52,9 +52,9 @@ def prefix_encoder(model: CLIP) -> Callable[[np.ndarray], np.ndarray]:
     check_prefix(model)
 
     @torch.no_grad()
-    def encode(images: np.ndarray) -> np.ndarray:
+    def _encode(images: np.ndarray) -> np.ndarray:
         data: dict[str, Any] = {"inputs": torch.from_numpy(np.ascontiguousarray(images))}
         normalised = model.data_preprocessor(data)["inputs"]
         return model.image_tower.prefix(normalised).float().cpu().numpy()
 
-    return encode
+    return _encode

@@ -82,7 +82,7 @@ def test_dropout_draws_the_same_masks_in_the_second_pass():
     assert (results[0][0] == 0).any()
 
 
-class _Held:
+class HeldActivations:
     """Bytes of activations that autograd holds at the end of a forward pass."""
 
     def __init__(self, weights):
@@ -100,7 +100,7 @@ def test_activations_of_the_forward_pass_are_not_held(base):
     images = torch.randn(12, 3, 32, 32)
     sizes = {}
     for chunk in (None, 3):
-        held = _Held(model.parameters())
+        held = HeldActivations(model.parameters())
         with torch.autograd.graph.saved_tensors_hooks(held.pack, lambda t: t):
             encode_in_chunks(model.encode_image, images, chunk)
         sizes[chunk] = sum(held.bytes.values())

@@ -17,6 +17,7 @@ from react_mm.models.layers.dense_attention import (
     local_class_tokens,
     run_last_block,
 )
+from react_mm.models.layers.gated_attention import gated_blocks
 from react_mm.models.open_clip_loading import load_open_clip
 from react_mm.registry import MODELS
 
@@ -98,8 +99,50 @@ class CLIPViT(ImageTower):
             width=self.tap_channels, heads=block.attn.num_heads, mlp_ratio=4.0, act_layer=layer
         )
 
+    def prefix_depth(self) -> int:
+        """Blocks below the first one that has a gate or trains: they never change."""
+        blocks = self.insertion_points()
+        for depth, block in enumerate(blocks):
+            if gated_blocks(block) or any(p.requires_grad for p in block.parameters()):
+                return depth
+        return len(blocks)
+
+    def prefix(self, x: Tensor) -> Tensor:
+        """What runs below the first gate and never changes while gates train: it may be stored.
+
+        Args:
+            x: Normalised images of one size, float (B, 3, H, W).
+
+        Returns:
+            Tokens, float (B, 1 + h * w, C), which :meth:`encode_image` takes in place of images.
+
+        Raises:
+            ValueError: If tokens are dropped at random (``patch_dropout``).
+        """
+        if not isinstance(self.visual.patch_dropout, nn.Identity):
+            raise ValueError(f"{self.arch!r} drops patches at random: its prefix cannot be stored")
+        tokens = self._embed(x, None)[0]
+        for block in self.insertion_points()[: self.prefix_depth()]:
+            tokens = self._block(block, tokens, None)
+        return tokens
+
+    def prefix_state(self) -> dict[str, Tensor]:
+        """The weights that :meth:`prefix` depends on."""
+        blocks = range(self.prefix_depth(), len(self.insertion_points()))
+        above = ("ln_post.", "proj", *(f"transformer.resblocks.{i}." for i in blocks))
+        return {k: v for k, v in self.visual.state_dict().items() if not k.startswith(above)}
+
     def encode_image(self, x: Tensor) -> Tensor:
-        """Pooled embedding (B, D), not normalised, of normalised images float (B, 3, H, W)."""
+        """Pooled embedding (B, D), not normalised.
+
+        Args:
+            x: Normalised images, float (B, 3, H, W), or tokens of :meth:`prefix`, float (B, N, C).
+        """
+        if x.ndim == 3:
+            x = x.to(self.visual.ln_post.weight.dtype)
+            for block in self.insertion_points()[self.prefix_depth() :]:
+                x = self._block(block, x, None)
+            return self._pool(x, None)
         return self._run(x, None, taps=False, dense=False)["pooled"]
 
     def dense_embedding(self, x: Tensor, image_sizes: ImageSizes | None = None) -> Tensor:
@@ -166,7 +209,7 @@ class CLIPViT(ImageTower):
         return self.insertion_points()[0].attn.num_heads
 
     def _block(self, block: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
-        if self.visual.transformer.grad_checkpointing and torch.is_grad_enabled():
+        if self.visual.transformer.grad_checkpointing and _needs_graph(block, x):
             return checkpoint_activations(block, x, None, None, mask, use_reentrant=False)
         return block(x, attn_mask=mask)
 
@@ -240,6 +283,12 @@ class CLIPViT(ImageTower):
         if valid is not None:
             cells = cells * valid[..., None].to(cells.dtype)
         return cells.transpose(1, 2).reshape(len(cells), -1, *grid).contiguous()
+
+
+def _needs_graph(block: nn.Module, x: Tensor) -> bool:
+    """Whether a backward pass goes through ``block``: not below the first gate."""
+    trains = x.requires_grad or any(p.requires_grad for p in block.parameters())
+    return trains and torch.is_grad_enabled()
 
 
 def _supported(visual: nn.Module, arch: str) -> VisionTransformer:
