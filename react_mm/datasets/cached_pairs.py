@@ -80,7 +80,7 @@ class CachedPairDataset(PairDataset):
         """As :meth:`PairDataset.__getitem__`; ``inputs`` are float16 tokens (N, C)."""
         if self._store is None:
             return super().__getitem__(position)
-        index = int(position[1] if isinstance(position, tuple) else position)
+        epoch, index = position if isinstance(position, tuple) else (0, int(position))
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         role, caption, *_ = self._numbers[index].tolist()
@@ -90,4 +90,5 @@ class CachedPairDataset(PairDataset):
             "caption_id": caption,
             "role": role,
             "key": self.key(index),
+            "epoch": epoch,
         }

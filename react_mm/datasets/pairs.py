@@ -142,7 +142,7 @@ class PairDataset(Dataset):
 
         Returns:
             inputs: uint8 (3, H, W) RGB; caption: str; caption_id: int (-1 for role 1); role: int
-            (0 pair, 1 general); key: str.
+            (0 pair, 1 general); key: str; epoch: int.
         """
         epoch, index = position if isinstance(position, tuple) else (0, int(position))
         source, image = self._load(index)
@@ -157,6 +157,7 @@ class PairDataset(Dataset):
             "caption_id": caption,
             "role": role,
             "key": self.key(source),
+            "epoch": epoch,
         }
 
     def _load(self, index: int) -> tuple[int, Any]:

@@ -35,7 +35,7 @@ def test_items_are_those_of_the_plain_data_set_with_tokens_for_pixels(sources, t
     # 7 + 4 images, of which k005 and k006 are in both
     assert cached.fill_prefix_cache(encode, "prefix", batch_size=2) == 9
     for index in range(len(plain)):
-        expected, item = plain[index], cached[(3, index)]
+        expected, item = plain[(3, index)], cached[(3, index)]
         tokens = torch.from_numpy(encode(expected["inputs"].numpy()[None])[0]).half()
         assert torch.equal(item.pop("inputs"), tokens)
         expected.pop("inputs")

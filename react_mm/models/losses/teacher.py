@@ -1,5 +1,6 @@
 """The frozen start as a teacher: what keeps customization from forgetting."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
@@ -25,23 +26,42 @@ def teacher_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class FrozenTeacher(nn.Module):
-    """On general images the pooled embedding stays near that of the starting tower.
+    """On general images the embeddings stay near those of the starting tower.
 
     Args:
-        weight: Factor of the mean of 1 - cosine.
+        weight: Factor of the mean of 1 - cosine of the pooled embeddings.
+        dense_weight: Factor of the mean of 1 - cosine over the cells of the dense embeddings; 0
+            does not compute them.
     """
 
-    def __init__(self, weight: float = 5.0) -> None:
+    def __init__(self, weight: float = 5.0, dense_weight: float = 0.0) -> None:
         super().__init__()
-        self.weight = weight
+        self.weight, self.dense_weight = weight, dense_weight
 
     def forward(
-        self, model: Any, inputs: Tensor, embedded: Tensor, pairs: Tensor
+        self,
+        model: Any,
+        inputs: Tensor,
+        embedded: Tensor,
+        pairs: Tensor,
+        batch: Mapping[str, Any] | None = None,
     ) -> dict[str, Tensor]:
         """See :meth:`react_mm.models.clip.CLIP.regularization`."""
         student, general = embedded[~pairs].float(), inputs[~pairs]
         if not len(general):
-            return {"loss_teacher": student.sum()}
+            zero = student.sum()
+            dense = {"loss_dense_teacher": zero} if self.dense_weight else {}
+            return {"loss_teacher": zero, **dense}
         with model.starting_tower() as tower:
             teacher = tower.encode_image(general).float()
-        return {"loss_teacher": self.weight * teacher_loss(student, teacher)}
+            kept = _cells(tower.dense_embedding(general)) if self.dense_weight else None
+        losses = {"loss_teacher": self.weight * teacher_loss(student, teacher)}
+        if kept is not None:
+            cells = _cells(model.image_tower.dense_embedding(general))
+            losses["loss_dense_teacher"] = self.dense_weight * teacher_loss(cells, kept)
+        return losses
+
+
+def _cells(dense: Tensor) -> Tensor:
+    """Dense embedding (B, D, h, w) -> its cells, float32 (B * h * w, D)."""
+    return dense.flatten(2).transpose(1, 2).flatten(0, 1).float()
