@@ -76,19 +76,12 @@ class CachedPairDataset(PairDataset):
             results = transform(results)
         return to_uint8_chw(results["image"]).numpy()
 
-    def __getitem__(self, position: int | tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, position: int | tuple[int, ...]) -> dict[str, Any]:
         """As :meth:`PairDataset.__getitem__`; ``inputs`` are float16 tokens (N, C)."""
         if self._store is None:
             return super().__getitem__(position)
-        epoch, index = position if isinstance(position, tuple) else (0, int(position))
+        _, index, *_ = position if isinstance(position, tuple) else (0, int(position))
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        role, caption, *_ = self._numbers[index].tolist()
-        return {
-            "inputs": torch.from_numpy(np.array(self._store[self._digests[index]])),
-            "caption": self._captions[caption].as_py() if caption >= 0 else "",
-            "caption_id": caption,
-            "role": role,
-            "key": self.key(index),
-            "epoch": epoch,
-        }
+        tokens = torch.from_numpy(np.array(self._store[self._digests[index]]))
+        return {"inputs": tokens, **self._fields(index, position)}

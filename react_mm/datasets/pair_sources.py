@@ -32,6 +32,8 @@ class PairRow:
         file: Shard or image file.
         offset: First byte of the image in the shard; -1 for a file of its own.
         size: Bytes of the image; -1 for a file of its own.
+        captions: All its captions, where it has a list of them.
+        concept: The concept it was retrieved for; empty where there is none.
     """
 
     key: str
@@ -39,6 +41,8 @@ class PairRow:
     file: str
     offset: int = -1
     size: int = -1
+    captions: tuple[str, ...] = ()
+    concept: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class PairSource:
             a list of values means one of them.
         text: Name of the field with the caption in ``pairs.jsonl``.
         pairs: Name of the list inside a folder.
+        captions: Name of the metadata field with the list of all captions.
+        concept: Name of the metadata field with the concept (retrieved sets write ``concept``).
     """
 
     path: str
@@ -59,6 +65,8 @@ class PairSource:
     where: Mapping[str, Any] | None = None
     text: str = "text"
     pairs: str = "pairs.jsonl"
+    captions: str = "captions"
+    concept: str = "concept"
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -67,8 +75,12 @@ class PairSource:
                 f"{near_matches(self.role, ROLES)}"
             )
 
-    def read(self, ledger: Counter) -> list[PairRow]:
+    def read(self, ledger: Counter, needs_caption: bool = True) -> list[PairRow]:
         """Reads every usable pair; rejections are added to ``ledger`` by reason.
+
+        Args:
+            ledger: Counts by reason.
+            needs_caption: Whether a pair without a caption is rejected.
 
         Raises:
             FileNotFoundError: If nothing is at ``path``.
@@ -76,10 +88,11 @@ class PairSource:
         """
         path = Path(self.path)
         own: Counter = Counter()
+        needs = needs_caption and self.role == "pair"
         if path.is_dir() and (path / self.pairs).is_file():
-            rows = list(self._from_list(path, own))
+            rows = list(self._from_list(path, own, needs))
         else:
-            rows = list(self._from_shards(find_shards(self.path), own))
+            rows = list(self._from_shards(find_shards(self.path), own, needs))
         ledger.update(own)
         if not rows:
             reasons = ", ".join(f"{n} {reason}" for reason, n in own.items()) or "no sample in it"
@@ -104,7 +117,22 @@ class PairSource:
                     f"{near_matches(field, seen)}"
                 )
 
-    def _from_shards(self, shards: list[Path], ledger: Counter) -> Iterator[PairRow]:
+    def _described(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """All captions and the concept, as the metadata tell them."""
+        found, concept = metadata.get(self.captions), metadata.get(self.concept)
+        texts = (
+            [t.strip()[:MAX_CAPTION] for t in found or () if isinstance(t, str)]
+            if (isinstance(found, list))
+            else []
+        )
+        return {
+            "captions": tuple(text for text in texts if text),
+            "concept": concept.strip() if isinstance(concept, str) else "",
+        }
+
+    def _from_shards(
+        self, shards: list[Path], ledger: Counter, needs_caption: bool
+    ) -> Iterator[PairRow]:
         seen: set[str] = set()
         for shard in tqdm(shards, "reading shard headers", leave=False, disable=len(shards) < 4):
             index = TarIndex.open(shard)
@@ -114,19 +142,20 @@ class PairSource:
                 if image is None:
                     ledger["no image of a known type"] += 1
                     continue
-                if not self._keep(
-                    _metadata(files.get(".json"), ledger) if self.where else {}, seen
-                ):
+                metadata = _metadata(files.get(".json"), ledger)
+                if not self._keep(metadata, seen):
                     ledger["filtered by where"] += 1
                     continue
                 caption, reason = _caption(files.get(".txt"))
-                if reason is not None and self.role == "pair":
+                if reason is not None and needs_caption:
                     ledger[reason] += 1
                     continue
-                yield PairRow(f"{shard.stem}/{key}", caption, str(shard), image.offset, image.size)
+                place = (str(shard), image.offset, image.size)
+                described = self._described(metadata)
+                yield PairRow(f"{shard.stem}/{key}", caption, *place, **described)
         self._check_fields(seen)
 
-    def _from_list(self, folder: Path, ledger: Counter) -> Iterator[PairRow]:
+    def _from_list(self, folder: Path, ledger: Counter, needs_caption: bool) -> Iterator[PairRow]:
         seen: set[str] = set()
         with open(folder / self.pairs, encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
@@ -144,12 +173,15 @@ class PairSource:
                 reason = _image_problem(folder, row["image"])
                 caption = row.get(self.text)
                 caption = caption.strip() if isinstance(caption, str) else ""
-                if reason is None and not caption and self.role == "pair":
+                described = self._described(row)
+                caption = caption or next(iter(described["captions"]), "")
+                if reason is None and not caption and needs_caption:
                     reason = "caption missing or empty"
                 if reason is not None:
                     ledger[reason] += 1
                     continue
-                yield PairRow(row["image"], caption[:MAX_CAPTION], str(folder / row["image"]))
+                place = str(folder / row["image"])
+                yield PairRow(row["image"], caption[:MAX_CAPTION], place, **described)
         self._check_fields(seen)
 
 

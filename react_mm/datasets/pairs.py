@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from react_mm.datasets.images import DamagedImageError, decode_image, to_uint8_chw
 from react_mm.datasets.pair_sources import ROLES, PairSource
+from react_mm.datasets.pair_texts import PairTexts
 from react_mm.datasets.tar_index import TarReader
 from react_mm.registry import DATASETS, TRANSFORMS
 
@@ -58,13 +59,18 @@ class PairDataset(Dataset):
 
     Args:
         sources: Configs of :class:`react_mm.datasets.pair_sources.PairSource` (``path``, ``role``,
-            ``where``, ``text``, ``pairs``).
+            ``where``, ``text``, ``pairs``, ``captions``, ``concept``).
         pipeline: Transforms from and to ``dict(image=PIL.Image)``; see
             :mod:`react_mm.datasets.transforms`.
-        seed: First part of what seeds the augmentation.
+        seed: First part of what seeds the augmentation and the choice of a text.
+        text: Which text a pair gets: ``caption``, ``captions`` (another one each epoch),
+            ``concept`` (a template with its concept), or a list of these, see
+            :class:`react_mm.datasets.pair_texts.PairTexts`.
+        templates: Templates of ``concept``.
 
     Raises:
-        FileNotFoundError, ValueError: If a source is missing or has nothing usable.
+        FileNotFoundError, ValueError: If a source is missing or has nothing usable, or a pair has
+            none of the texts asked for.
     """
 
     def __init__(
@@ -72,12 +78,15 @@ class PairDataset(Dataset):
         sources: Sequence[Mapping[str, Any]],
         pipeline: Sequence[dict | Callable] = (),
         seed: int = 0,
+        text: str | Sequence[str] = "caption",
+        templates: str | Sequence[str] = "photo",
     ) -> None:
         if not sources:
             raise ValueError("PairDataset: no sources given")
         self.sources = [PairSource(**source) for source in sources]
         self.transforms = [TRANSFORMS.build(t) if isinstance(t, Mapping) else t for t in pipeline]
         self.seed = seed
+        self.texts = PairTexts(text, templates, seed)
         self.ledger: Counter = Counter()
         self.reader = TarReader()
         self._damaged = torch.zeros(1, dtype=torch.int64).share_memory_()
@@ -88,20 +97,27 @@ class PairDataset(Dataset):
 
     def _fill(self) -> None:
         """Reads the sources into compact columns (they are shared with forked workers)."""
-        captions: dict[str, int] = {}
         files: dict[str, int] = {}
         keys, numbers = [], []
         for source in self.sources:
             role = ROLES[source.role]
-            for row in source.read(self.ledger):
+            for row in source.read(self.ledger, self.texts.needs_captions):
+                if not self.texts.add(row, is_pair=role == 0):
+                    self.ledger["no concept"] += 1
+                    continue
                 keys.append(row.key)
-                caption = captions.setdefault(row.caption, len(captions)) if role == 0 else -1
                 file = files.setdefault(row.file, len(files))
-                numbers.append((role, caption, file, row.offset, row.size))
+                numbers.append((role, file, row.offset, row.size))
+        self.texts.finish()
+        if not numbers:
+            raise ValueError(
+                f"PairDataset: no pair has a concept, as text={list(self.texts.kinds)} needs: use "
+                "a retrieved set (its KEY.json hold `concept`), name the field by the source's "
+                "`concept`, or add 'caption'"
+            )
         self._keys = pa.array(keys, pa.large_string())
-        self._captions = pa.array(list(captions), pa.large_string())
         self._files = pa.array(list(files), pa.large_string())
-        self._numbers = np.asarray(numbers, dtype=np.int64)  # (N, 5)
+        self._numbers = np.asarray(numbers, dtype=np.int64)  # (N, 4)
         self._same_role = {n: np.flatnonzero(self._numbers[:, 0] == n) for n in ROLES.values()}
 
     def __len__(self) -> int:
@@ -118,8 +134,13 @@ class PairDataset(Dataset):
 
     @property
     def captions(self) -> list[str]:
-        """The distinct captions of the role ``pair``; ``caption_id`` counts in this list."""
-        return self._captions.to_pylist()
+        """The distinct texts that pairs may get; ``caption_id`` counts in this list."""
+        return self.texts.texts
+
+    @property
+    def concepts(self) -> list[str]:
+        """The distinct concepts of the pairs; ``concept_id`` counts in this list."""
+        return self.texts.concepts
 
     @property
     def damaged(self) -> int:
@@ -134,30 +155,39 @@ class PairDataset(Dataset):
         """Name of a sample."""
         return self._keys[index].as_py()
 
-    def __getitem__(self, position: int | tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, position: int | tuple[int, ...]) -> dict[str, Any]:
         """Loads one sample.
 
         Args:
-            position: ``index`` (epoch 0) or ``(epoch, index)``.
+            position: ``index`` (epoch 0), ``(epoch, index)``, or ``(epoch, index, anchor)`` of a
+                sampler with hard pairs.
 
         Returns:
-            inputs: uint8 (3, H, W) RGB; caption: str; caption_id: int (-1 for role 1); role: int
-            (0 pair, 1 general); key: str; epoch: int.
+            inputs: uint8 (3, H, W) RGB; caption: str; caption_id: int (-1 for role 1); concept_id:
+            int (-1 for none); role: int (0 pair, 1 general); key: str; epoch: int; with an anchor
+            also pair_index: int, and anchor: int, the index of the pair for which this one is in
+            the batch, -1 for a pair that stands for itself.
         """
-        epoch, index = position if isinstance(position, tuple) else (0, int(position))
+        epoch, index, *_ = position if isinstance(position, tuple) else (0, int(position))
         source, image = self._load(index)
-        role, caption, *_ = self._numbers[source].tolist()
         results = {"image": image}
         with seeded(self.seed, epoch, index):
             for transform in self.transforms:
                 results = transform(results)
+        return {"inputs": to_uint8_chw(results["image"]), **self._fields(source, position)}
+
+    def _fields(self, source: int, position: int | tuple[int, ...]) -> dict[str, Any]:
+        """All of an item but the image; ``source`` replaces a damaged sample."""
+        epoch, index, *anchor = position if isinstance(position, tuple) else (0, int(position))
+        number = self.texts.choose(source, epoch)
         return {
-            "inputs": to_uint8_chw(results["image"]),
-            "caption": self._captions[caption].as_py() if caption >= 0 else "",
-            "caption_id": caption,
-            "role": role,
+            "caption": self.texts.text(number),
+            "caption_id": number,
+            "concept_id": self.texts.concept_id(source),
+            "role": int(self._numbers[source, 0]),
             "key": self.key(source),
             "epoch": epoch,
+            **({"pair_index": int(index), "anchor": int(anchor[0])} if anchor else {}),
         }
 
     def _load(self, index: int) -> tuple[int, Any]:
@@ -182,6 +212,6 @@ class PairDataset(Dataset):
         )
 
     def _read(self, index: int) -> bytes:
-        _, _, file, offset, size = self._numbers[index].tolist()
+        _, file, offset, size = self._numbers[index].tolist()
         name = self._files[file].as_py()
         return Path(name).read_bytes() if offset < 0 else self.reader.read(name, offset, size)
