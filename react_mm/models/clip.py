@@ -9,47 +9,27 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
-from mmengine.model import BaseDataPreprocessor, BaseModel
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from react_mm.checkpoints import content_hash, read_card
 from react_mm.models.cached_gradient import check_chunkable, encode_in_chunks
 from react_mm.models.customization import (
-    TEXT_FROZEN,
     apply_delta,
     check_method,
     customize,
     image_base_hash,
+    summarize_names,
+    trains_text,
 )
 from react_mm.models.layers.gated_attention import gated_blocks
+from react_mm.models.layers.lora import scaled_parts
 from react_mm.models.open_vocabulary import ClassEmbedder, OpenVocabulary
 from react_mm.registry import MODELS
 
 PAIR = 0  # `role` of a pair in a batch; 1 marks a general image
 RELATIONS = ("concept_id", "pair_index", "anchor")  # of pairs to each other, if the batch has them
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's clamp, kept by REACT's trainer
-
-
-@MODELS.register_module()
-class PairDataPreprocessor(BaseDataPreprocessor):
-    """Moves a batch to the device and turns uint8 images into normalised floats there.
-
-    Args:
-        mean: Per-channel mean, RGB, images scaled to 0..1.
-        std: Per-channel standard deviation.
-    """
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Normalises ``data['inputs']``, uint8 (B, 3, H, W), to float32; the rest passes."""
-        data = dict(self.cast_data(data))
-        if data["inputs"].dtype == torch.uint8:
-            data["inputs"] = (data["inputs"].float() / 255 - self.mean) / self.std
-        return data
 
 
 @MODELS.register_module()
@@ -60,14 +40,18 @@ class CLIP(OpenVocabulary, BaseModel):
         image_tower: Config of an image tower (``react_mm.CLIPViT``, ``react_mm.LiteImageTower``).
         text_tower: Config of a text tower (``react_mm.CLIPText``, ``react_mm.LiteText``).
         method: A key of :data:`react_mm.models.customization.METHODS`.
-        method_options: Options of the method (``blocks``, ``mlp_ratio``, ``train_logit_scale``).
+        method_options: Options of the method, see
+            :func:`react_mm.models.customization.customize`.
         delta: A stored customization to put on the image tower (evaluation of a customized model).
-        gate_scale: Gate scale s in [0, 1] at inference; None: the delta's card, else 1.
+        gate_scale: Gate scale s in [0, 1] at inference, one or one per gated block; None: the
+            delta's card, else 1.
         loss: Config of the contrastive loss.
+        contrastive_weight: Factor of the contrastive loss; 0 trains by the regularizers alone.
         teacher_weight: Weight of :class:`react_mm.FrozenTeacher` on images of role 1 (general
             images of the pool).
         regularizers: Configs of further terms of the loss: modules called with (model, inputs,
-            embedded, pairs) as in :meth:`regularization`, which return losses by name.
+            embedded, pairs, batch) as in :meth:`regularization`, which return losses by name;
+            those with a method ``remember(model)`` are shown the model before it trains.
         pair_losses: Configs of further terms on the pairs: modules called with (image, text,
             relations) as in :meth:`contrastive_losses`, which return losses by name.
         chunk_size: Images (and captions) that hold activations at once, see
@@ -83,8 +67,9 @@ class CLIP(OpenVocabulary, BaseModel):
         method: str = "none",
         method_options: dict[str, Any] | None = None,
         delta: str | None = None,
-        gate_scale: float | None = None,
+        gate_scale: float | Sequence[float] | None = None,
         loss: dict | None = None,
+        contrastive_weight: float = 1.0,
         teacher_weight: float = 0.0,
         regularizers: Sequence[dict] = (),
         pair_losses: Sequence[dict] = (),
@@ -92,7 +77,7 @@ class CLIP(OpenVocabulary, BaseModel):
         templates: str | Sequence[str] = "photo",
         data_preprocessor: dict | None = None,
     ) -> None:
-        check_method(method)
+        check_method(method, method_options)
         if delta is not None and method not in ("none",):
             raise ValueError(f"method {method!r} starts from the base; it cannot continue a delta")
         image = MODELS.build(dict(image_tower))
@@ -107,7 +92,7 @@ class CLIP(OpenVocabulary, BaseModel):
         self.architecture = {"image": _plain(image_tower), "text": _plain(text_tower)}
         self.image_tower = image
         card = read_card(delta) if delta else {"method": "none"}
-        if card["method"] not in TEXT_FROZEN:
+        if trains_text(card["method"], card.get("method_options")):
             text_tower = {**text_tower, "delta": delta}
         self.text_tower = MODELS.build(dict(text_tower))
         scale = card.get("logit_scale", self.text_tower.initial_logit_scale)
@@ -115,21 +100,26 @@ class CLIP(OpenVocabulary, BaseModel):
         self.method, self.method_options = method, dict(method_options or {})
         self.init_vocabulary(ClassEmbedder(self.text_tower, templates), image.embed_dim)
         self.contrastive = MODELS.build(loss or {"type": "react_mm.InfoNCE"})
+        self.contrastive_weight = contrastive_weight
         self.teacher_weight = teacher_weight
         self.base_hash = image_base_hash(image) if method != "none" else None
         if delta is not None:
             apply_delta(image, delta, gate_scale)
+            self._scale_text(image.gate_scale)
         self.trainable_names = customize(self, method, self.method_options)
         self._text_cache: Tensor | None = None
         wanted = [dict(config) for config in regularizers]
         if teacher_weight:
             wanted.insert(0, {"type": "react_mm.FrozenTeacher", "weight": teacher_weight})
         self.regularizers = nn.ModuleList(MODELS.build(config) for config in wanted)
+        for regularizer in self.regularizers:
+            if hasattr(regularizer, "remember"):
+                regularizer.remember(self)
         self.pair_losses = nn.ModuleList(MODELS.build(dict(config)) for config in pair_losses)
         self.chunk_size = chunk_size
         # In a list, so that it is no part of the state dict.
         self._start: list[nn.Module] = []
-        if wanted and method not in ("gated-image", "none"):
+        if wanted and method not in ("gated-image", "lora", "none"):
             self._start = [copy.deepcopy(image).requires_grad_(False).eval()]
         image.frozen = method in ("none", "locked-image")
         if method != "none":
@@ -137,14 +127,15 @@ class CLIP(OpenVocabulary, BaseModel):
             print_log(
                 f"customization {method}: {count:,} trainable parameters in "
                 f"{len(self.trainable_names)} tensors; text tower "
-                f"{'frozen' if self.text_frozen else 'trained'}",
+                f"{'frozen' if self.text_frozen else 'trained'}; trained: "
+                + ", ".join(summarize_names(self.trainable_names)),
                 logger="current",
             )
 
     @property
     def text_frozen(self) -> bool:
         """Whether captions may be embedded once and cached."""
-        return self.method in TEXT_FROZEN
+        return not trains_text(self.method, self.method_options)
 
     def init_weights(self) -> None:
         """Does nothing: mmengine's recursion would re-initialise loaded trunks."""
@@ -182,9 +173,22 @@ class CLIP(OpenVocabulary, BaseModel):
         """N strings -> float (N, D), not L2-normalised."""
         return self.text_tower.encode_text(texts)
 
-    def set_gate_scale(self, scale: float) -> None:
-        """Gate scale s in [0, 1]: 0 is the base, 1 the customized model."""
+    def set_gate_scale(self, scale: float | Sequence[float]) -> None:
+        """Gate scale s in [0, 1], one or one per block: 0 is the base, 1 the customized model."""
         self.image_tower.set_gate_scale(scale)
+        self._scale_text(scale)
+
+    def _scale_text(self, scale: float | Sequence[float]) -> None:
+        """Low-rank updates of the text tower follow those of the image tower."""
+        updates = scaled_parts(self.text_tower)
+        if updates and isinstance(scale, Sequence):
+            raise ValueError(
+                "one gate scale per block is not defined where the text tower has LoRA"
+            )
+        for update in updates:
+            update.gate_scale = float(scale)
+        if updates:
+            self.class_embedder.forget()
 
     def forward(self, inputs: Tensor, mode: str = "tensor", **batch: Any) -> Any:
         """mmengine's entry; see :meth:`loss` and :meth:`predict`; ``tensor`` embeds images.
@@ -214,7 +218,7 @@ class CLIP(OpenVocabulary, BaseModel):
         relations = {key: batch[key][pairs] for key in RELATIONS if key in batch}
         text = self.pair_texts(pairs, batch)
         losses = self.contrastive_losses(embedded[pairs], text, relations)
-        losses |= self.regularization(inputs, embedded, pairs)
+        losses |= self.regularization(inputs, embedded, pairs, batch)
         return losses | self.monitored()
 
     def pair_rows(self, inputs: Tensor, batch: Mapping[str, Any]) -> Tensor:
@@ -239,22 +243,30 @@ class CLIP(OpenVocabulary, BaseModel):
             self.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
         image = F.normalize(image.float(), dim=-1)
         scale, concept = self.logit_scale.exp(), relations.get("concept_id")
-        losses = {"loss_contrastive": self.contrastive(image, text, scale, concept)}
+        loss = self.contrastive(image, text, scale, concept)
+        losses = {"loss_contrastive": self.contrastive_weight * loss}
         for term in self.pair_losses:
             losses |= term(image, text, relations)
         return losses
 
-    def regularization(self, inputs: Tensor, embedded: Tensor, pairs: Tensor) -> dict[str, Tensor]:
+    def regularization(
+        self,
+        inputs: Tensor,
+        embedded: Tensor,
+        pairs: Tensor,
+        batch: Mapping[str, Any] | None = None,
+    ) -> dict[str, Tensor]:
         """What holds the model back, or teaches it something besides the pairs.
 
         Args:
             inputs: float (B, 3, H, W), normalised.
             embedded: float (B, D), pooled embeddings of ``inputs``, not normalised.
             pairs: bool (B,), see :meth:`pair_rows`.
+            batch: The other fields of the batch.
         """
         losses: dict[str, Tensor] = {}
         for regularizer in self.regularizers:
-            losses |= regularizer(self, inputs, embedded, pairs)
+            losses |= regularizer(self, inputs, embedded, pairs, batch or {})
         return losses
 
     def monitored(self) -> dict[str, Tensor]:
@@ -280,7 +292,7 @@ class CLIP(OpenVocabulary, BaseModel):
     def starting_tower(self) -> Iterator[nn.Module]:
         """The image tower as it was before training, without gradients.
 
-        Gated-image needs no copy: the tower with closed gates is the start.
+        Gated-image and lora need no copy: the tower at gate scale 0 is the start.
         """
         with torch.no_grad():
             if self._start:
@@ -330,7 +342,7 @@ class CLIP(OpenVocabulary, BaseModel):
         """
         state = {f"image.{k}": v for k, v in self.image_tower.state_dict().items()}
         state |= {f"text.{k}": v for k, v in self.text_tower.state_dict().items()}
-        scales = [gate.gate_scale for gate in gated_blocks(self.image_tower)]
+        scales = [part.gate_scale for part in scaled_parts(self)]
         state["gate_scale"] = torch.tensor(scales)
         return {
             "architecture": self.architecture["image"].get("arch", type(self.image_tower).__name__),
@@ -350,13 +362,13 @@ class CLIP(OpenVocabulary, BaseModel):
         return {
             "base": {"architecture": self.architecture, "image_hash": self.base_hash},
             "method": self.method,
-            "method_options": {
-                k: v for k, v in self.method_options.items() if k != "train_logit_scale"
-            },
+            "method_options": _plain(
+                {k: v for k, v in self.method_options.items() if k != "train_logit_scale"}
+            ),
             "image_tensors": image,
             "trainable_parameters": sum(p.numel() for p in self.parameters() if p.requires_grad),
             "gate_scale": 1.0,
-            "logit_scale": float(self.logit_scale),
+            "logit_scale": float(self.logit_scale.detach()),
         }
 
 

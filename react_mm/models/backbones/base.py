@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from react_mm.models.layers.gated_attention import gated_blocks
+from react_mm.models.layers.lora import scaled_parts
 
 ImageSizes = Sequence[tuple[int, int]]
 """Valid (unpadded) height and width in pixels of each image of a padded batch."""
@@ -56,6 +56,28 @@ class ImageTower(BaseModule):
     def gate_options(self) -> dict[str, Any]:
         """Arguments of :class:`GatedAttentionBlock` which fit this tower."""
 
+    def block_copy(self, block: nn.Module) -> dict[str, Tensor]:
+        """Weights of a frozen block under the names of :class:`GatedAttentionBlock`.
+
+        Raises:
+            ValueError: If this tower's blocks are of another form.
+        """
+        raise ValueError(
+            f"gated-image: init='copy' is not defined for {type(self).__name__}, whose frozen "
+            "blocks are of another form than the gated block; use init='default'"
+        )
+
+    def lora_blocks(self) -> list[nn.Module]:
+        """The blocks for :func:`react_mm.models.layers.lora.insert_lora`.
+
+        Raises:
+            ValueError: If LoRA is not built for this tower.
+        """
+        raise ValueError(
+            f"method 'lora' is not built for {type(self).__name__}: only for open_clip's own "
+            "transformers (react_mm.CLIPViT, react_mm.CLIPText)"
+        )
+
     def dense_embedding(self, x: Tensor, image_sizes: ImageSizes | None = None) -> Tensor:
         """Dense embedding (B, D, ceil(H / stride), ceil(W / stride)), not normalised."""
         return self.forward_all(x, image_sizes)["dense"]
@@ -72,21 +94,34 @@ class ImageTower(BaseModule):
         return self.forward_all(x, image_sizes)["taps"]
 
     @property
-    def gate_scale(self) -> float:
-        """Scale in [0, 1] of all gates; 1 for a tower without gates."""
-        gates = gated_blocks(self)
-        return gates[0].gate_scale if gates else 1.0
+    def gate_scale(self) -> float | tuple[float, ...]:
+        """Scale in [0, 1] of all gates, one per block where they differ; 1 without gates.
 
-    def set_gate_scale(self, scale: float) -> None:
-        """Multiplies the tanh of every gate by ``scale``: 0 is the plain tower, 1 the trained one.
+        Low-rank updates count as gates do.
+        """
+        scales = [gate.gate_scale for gate in scaled_parts(self)]
+        return tuple(scales) if len(set(scales)) > 1 else (scales or [1.0])[0]
+
+    def set_gate_scale(self, scale: float | Sequence[float]) -> None:
+        """Multiplies what was inserted by ``scale``: 0 is the plain tower, 1 the trained one.
+
+        It multiplies the tanh of every gate, and every low-rank update.
+
+        Args:
+            scale: One number, or one per gated block (low-rank update) in order of depth.
 
         Raises:
-            ValueError: If ``scale`` is outside [0, 1].
+            ValueError: If a scale is outside [0, 1], or their number is not that of the blocks.
         """
-        if not 0.0 <= scale <= 1.0:
-            raise ValueError(f"gate scale must lie in [0, 1], got {scale}")
-        for gate in gated_blocks(self):
-            gate.gate_scale = float(scale)
+        gates = scaled_parts(self)
+        scales = list(scale) if isinstance(scale, Sequence) else [scale] * len(gates)
+        if len(scales) != len(gates):
+            raise ValueError(f"{len(scales)} gate scales for a tower with {len(gates)} gates")
+        for value in scales or [scale]:
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"gate scale must lie in [0, 1], got {value}")
+        for gate, value in zip(gates, scales, strict=True):
+            gate.gate_scale = float(value)
 
     def freeze(self) -> None:
         """Stops all gradients into the tower, gates included, and keeps it in eval mode."""

@@ -17,7 +17,7 @@ from react_mm.models.layers.dense_attention import (
     local_class_tokens,
     run_last_block,
 )
-from react_mm.models.layers.gated_attention import gated_blocks
+from react_mm.models.layers.gated_attention import BLOCK_NAME, gated_blocks
 from react_mm.models.open_clip_loading import load_open_clip
 from react_mm.registry import MODELS
 
@@ -98,6 +98,22 @@ class CLIPViT(ImageTower):
         return dict(
             width=self.tap_channels, heads=block.attn.num_heads, mlp_ratio=4.0, act_layer=layer
         )
+
+    def block_copy(self, block: nn.Module) -> dict[str, Tensor]:
+        """Weights of a residual block; a LayerScale is folded into the layers before it."""
+        state = {
+            k: v.clone() for k, v in block.state_dict().items() if not k.startswith(BLOCK_NAME)
+        }
+        for scale, layer in (("ls_1.gamma", "attn.out_proj"), ("ls_2.gamma", "mlp.c_proj")):
+            if scale in state:
+                gamma = state.pop(scale)
+                state[f"{layer}.weight"] = gamma[:, None] * state[f"{layer}.weight"]
+                state[f"{layer}.bias"] = gamma * state[f"{layer}.bias"]
+        return state
+
+    def lora_blocks(self) -> list[nn.Module]:
+        """open_clip's residual blocks."""
+        return self.insertion_points()
 
     def prefix_depth(self) -> int:
         """Blocks below the first one that has a gate or trains: they never change."""

@@ -30,6 +30,7 @@ class GatedAttentionBlock(nn.Module):
         heads: Attention heads; must divide ``width``.
         mlp_ratio: Hidden channels of the MLP divided by ``width``.
         act_layer: Activation class of the tower (``nn.GELU``, or open_clip's ``QuickGELU``).
+        norm_eps: Of both layer norms.
     """
 
     def __init__(
@@ -38,15 +39,16 @@ class GatedAttentionBlock(nn.Module):
         heads: int,
         mlp_ratio: float = 4.0,
         act_layer: type[nn.Module] = nn.GELU,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"gated block: {heads} heads do not divide the width {width}")
-        hidden = int(width * mlp_ratio)
+        hidden = int(width * mlp_ratio + 1e-6)  # a ratio may come from a division
         self.heads = heads
-        self.ln_1 = nn.LayerNorm(width)
+        self.ln_1 = nn.LayerNorm(width, norm_eps)
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.ln_2 = nn.LayerNorm(width)
+        self.ln_2 = nn.LayerNorm(width, norm_eps)
         self.mlp = nn.Sequential(
             OrderedDict(
                 c_fc=nn.Linear(width, hidden), gelu=act_layer(), c_proj=nn.Linear(hidden, width)

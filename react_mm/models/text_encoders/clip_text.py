@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from react_mm.checkpoints import load_delta
+from react_mm.models.customization import insert_updates, is_inserted
 from react_mm.models.open_clip_loading import load_open_clip, tokenizer_of
 from react_mm.registry import MODELS
 
@@ -19,7 +20,8 @@ class CLIPText(BaseModule):
         arch: See :func:`react_mm.models.open_clip_loading.load_open_clip`.
         pretrained: As there.
         checkpoint: As there.
-        delta: A stored customization that trained the text tower (``full``, ``locked-image``).
+        delta: A stored customization that trained the text tower (``full``, ``locked-image``,
+            ``lora`` with ``text='lora'``).
     """
 
     def __init__(
@@ -40,11 +42,31 @@ class CLIPText(BaseModule):
                 delattr(model, name)
         self.model = model.requires_grad_(False).eval()
         if delta is not None:
-            state, card = load_delta(delta)
-            text = {k: v for k, v in state.items() if k not in card["image_tensors"]}
-            text.pop("logit_scale", None)
-            self.model.load_state_dict(text, strict=bool(text))
+            self._apply_delta(delta)
         self._tokenizer = tokenizer_of(arch)
+
+    def _apply_delta(self, delta: str) -> None:
+        state, card = load_delta(delta)
+        text = {k: v for k, v in state.items() if k not in card["image_tensors"]}
+        text.pop("logit_scale", None)
+        if card["method"] == "lora":
+            insert_updates(self, card["method_options"])
+            text = {k: v for k, v in self.model.state_dict().items() if not is_inserted(k)} | text
+        self.model.requires_grad_(False).load_state_dict(text, strict=bool(text))
+
+    def lora_blocks(self) -> list[nn.Module]:
+        """The residual blocks of the text transformer, for low-rank updates.
+
+        Raises:
+            ValueError: If the tower is not open_clip's own (a Hugging Face encoder).
+        """
+        transformer = getattr(getattr(self.model, "text", self.model), "transformer", None)
+        if not hasattr(transformer, "resblocks"):
+            raise ValueError(
+                f"method 'lora': the text tower of {self.arch!r} is not open_clip's own "
+                "transformer; use text='locked'"
+            )
+        return list(transformer.resblocks)
 
     def init_weights(self) -> None:
         """Does nothing: the weights are loaded when the tower is built."""
