@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from react_mm.classification_sets import class_lines, set_names, template_lines
 from react_mm.suggestions import near_matches
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -73,20 +74,27 @@ class Vocabulary:
         return cls(tuple(names), kept)
 
 
+class LiteralTemplate(str):
+    """A published template: ``a`` stays ``a`` before a vowel and ``/`` stays ``/`` in a name."""
+
+
 def read_concepts(source: str | Path | Iterable[str]) -> Vocabulary:
     """Reads a concept list: one per line, ``name`` or ``name; synonym; synonym``.
 
     Empty lines and lines that start with ``#`` are passed over.
 
     Args:
-        source: A text file (UTF-8), or the lines themselves.
+        source: A text file (UTF-8), the lines themselves, or the name of a public set
+            (:mod:`react_mm.classification_sets`).
 
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If the list is empty, holds a name twice, or is not UTF-8 (names file and row).
     """
     where, lines = "concept list", source
-    if isinstance(source, str | Path):
+    if isinstance(source, str) and source in set_names():
+        where, lines = f"concept list of {source}", class_lines(source)
+    elif isinstance(source, str | Path):
         where = f"concept list {source}"
         if not Path(source).is_file():
             raise FileNotFoundError(f"{where}: no such file")
@@ -113,12 +121,16 @@ def read_concepts(source: str | Path | Iterable[str]) -> Vocabulary:
 def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
     """Templates by name of a set, as a file with one per line, or as given.
 
+    The published templates of a public set (``imagenet-1k``, ``dtd``, ...) are literal.
+
     Raises:
         ValueError: If the set is unknown, empty, or a template lacks its single ``{}``.
     """
     if isinstance(templates, str):
         if templates in TEMPLATES:
             return TEMPLATES[templates]
+        if templates in set_names():
+            return tuple(map(LiteralTemplate, template_lines(templates)))
         path = Path(templates)
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -127,8 +139,9 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
             templates = [templates]
         else:
             raise ValueError(
-                f"unknown template set {templates!r}{near_matches(templates, TEMPLATES)}; "
-                f"known: {', '.join(TEMPLATES)}, a file, or a template with {{}}"
+                f"unknown template set {templates!r}"
+                f"{near_matches(templates, [*TEMPLATES, *set_names()])}; "
+                f"known: {', '.join([*TEMPLATES, *set_names()])}, a file, or a template with {{}}"
             )
     if not templates:
         raise ValueError("the list of templates is empty")
@@ -144,7 +157,12 @@ def clean_name(name: str) -> str:
 
 
 def render(template: str, name: str) -> str:
-    """Puts a cleaned name into a template; ``a`` before a vowel becomes ``an``."""
+    """Puts a cleaned name into a template; ``a`` before a vowel becomes ``an``.
+
+    In a :class:`LiteralTemplate` only underscores and repeated spaces of the name are changed.
+    """
+    if isinstance(template, LiteralTemplate):
+        return template.replace("{}", " ".join(name.replace("_", " ").split()))
     name = clean_name(name)
     if name[:1].lower() in "aeiou":
         template = template.replace("a {}", "an {}")

@@ -1,6 +1,8 @@
 """Datasets and transforms, registered in the scope ``react_mm``."""
 
 from react_mm.datasets.cached_pairs import CachedPairDataset
+from react_mm.datasets.classification_set import ClassificationSetDataset
+from react_mm.datasets.dense_pairs import DenseCachedPairDataset, DensePairDataset
 from react_mm.datasets.pairs import PairDataset
 from react_mm.datasets.transforms import (
     RandomHorizontalFlip,
@@ -12,6 +14,9 @@ from react_mm.datasets.zero_shot import RetrievalDataset, ZeroShotDataset
 
 __all__ = [
     "CachedPairDataset",
+    "ClassificationSetDataset",
+    "DenseCachedPairDataset",
+    "DensePairDataset",
     "PairDataset",
     "RandomHorizontalFlip",
     "RandomResizedCrop",

@@ -1,20 +1,27 @@
 """Evaluation sets: labelled images for zero-shot classification, captioned ones for retrieval."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from react_mm.datasets.caption_lists import json_rows, read_captions
 from react_mm.datasets.images import (
-    IMAGE_SUFFIXES,
     DamagedImageError,
     decode_image,
     read_image,
     to_uint8_chw,
+)
+from react_mm.datasets.label_lists import (
+    LabelledRow,
+    LabelNumbers,
+    class_folders,
+    listed_images,
+    resolve_groups,
 )
 from react_mm.datasets.pair_sources import PairSource
 from react_mm.datasets.tar_index import TarReader
@@ -70,6 +77,13 @@ class ZeroShotDataset(_Images):
         pairs: Name of the list.
         synonyms: Whether the model is told the synonyms of ``classes`` (a class then takes its best
             name); False leaves the names alone.
+        list_file: A list ``image<TAB>label`` instead of class folders, relative to ``path``, as are
+            its images.
+        multi_label: An image may have several classes (``list_file`` with further tabs); ``label``
+            is then uint8 (C,), 1 for each class of the image.
+        folders: What folders or lists write for each class, in the order of ``classes``, where that
+            is not its name.
+        complete: Refuse a folder or list without images of some class.
 
     Raises:
         FileNotFoundError: If the folder or a list is missing.
@@ -87,35 +101,45 @@ class ZeroShotDataset(_Images):
         pipeline: Sequence[dict | Callable] = (),
         pairs: str = "pairs.jsonl",
         synonyms: bool = True,
+        list_file: str | None = None,
+        multi_label: bool = False,
+        folders: Sequence[str] | None = None,
+        complete: bool = False,
     ) -> None:
         super().__init__(pipeline)
         folder = Path(path)
         if not folder.is_dir():
             raise FileNotFoundError(f"evaluation folder {path} does not exist")
-        if label_field is None:
-            found = list(_class_folders(folder))
+        if list_file is not None:
+            found = list(listed_images(folder / list_file, multi_label))
+        elif label_field is None:
+            found = list(class_folders(folder))
         else:
             found = list(_labelled_rows(folder, pairs, label_field, where or {}))
         if not found:
             raise ValueError(f"{path}: no image of a known type in any class")
         if classes is None:
-            names = sorted({clean_name(label) for label, _ in found})
+            names = sorted({clean_name(label) for labels, _ in found for label in labels})
             self.vocabulary = Vocabulary(tuple(names))
         else:
             self.vocabulary = read_concepts(classes)
         if not synonyms:
             self.vocabulary = Vocabulary(self.vocabulary.names)
-        number = {_folded(name): i for i, name in enumerate(self.vocabulary.names)}
-        self.labels: list[int] = []
-        for label, name in found:
-            if _folded(label) not in number:
-                raise ValueError(
-                    f"{path}: the label {label!r} (image {name}) is not one of the "
-                    f"{len(number)} classes{near_matches(label, self.vocabulary.names)}"
-                )
-            self.labels.append(number[_folded(label)])
+        number = LabelNumbers(self.vocabulary.names, folders)
+        self.multi_label = multi_label
+        self.labels: list[int] | list[list[int]] = []
+        for written, name in found:
+            labels = [number(w, f"{path}: the label {w!r} (image {name})") for w in written]
+            self.labels.append(labels if multi_label else labels[0])
             self.files.append((name, folder / name))
-        self.groups = _resolve_groups(groups or {}, self.vocabulary.names)
+        if complete:
+            flat = (i for labels in self.labels for i in (labels if multi_label else [labels]))
+            number.check_complete(flat, str(folder / list_file) if list_file else str(folder))
+        listed = {
+            group: source if source == "rest" else read_concepts(source).names
+            for group, source in (groups or {}).items()
+        }
+        self.groups = resolve_groups(listed, self.vocabulary.names)
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -127,8 +151,13 @@ class ZeroShotDataset(_Images):
         }
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """``inputs`` uint8 (3, H, W), ``label`` int, ``key`` str."""
-        return {**self.load(index), "label": self.labels[index]}
+        """``inputs`` uint8 (3, H, W), ``label`` int or uint8 (C,), ``key`` str."""
+        label = self.labels[index]
+        if self.multi_label:
+            present = torch.zeros(len(self.vocabulary), dtype=torch.uint8)
+            present[label] = 1
+            label = present
+        return {**self.load(index), "label": label}
 
 
 @DATASETS.register_module()
@@ -138,10 +167,10 @@ class RetrievalDataset(_Images):
     Args:
         path: Folder of the images and of the list; or shards of pairs (a ``.tar``, a glob, a folder
             of them), whose one caption each is used.
-        annotations: ``pairs.jsonl`` (rows with ``image`` and ``captions`` or ``text``), or a COCO
-            captions file (``.json``), relative to ``path``.
-        images: Folder of the images of a COCO captions file, relative to ``path``.
-        where: Equality filter on the rows of ``pairs.jsonl``.
+        annotations: ``pairs.jsonl`` (rows with ``image`` and ``captions`` or ``text``), a COCO
+            captions file or one of Karpathy's splits (``.json``), relative to ``path``.
+        images: Folder of the images of a ``.json`` file, relative to ``path``.
+        where: Equality filter on the rows of ``pairs.jsonl`` and of Karpathy's splits.
         max_captions: Keep this many captions of an image.
         max_images: Keep the first so many images.
         pipeline: Transforms.
@@ -179,13 +208,7 @@ class RetrievalDataset(_Images):
     ) -> None:
         if not (folder / annotations).is_file():
             raise FileNotFoundError(f"caption list {folder / annotations} does not exist")
-        if annotations.endswith(".json"):
-            rows = _coco_captions(folder / annotations, images)
-        else:
-            rows = {
-                row["image"]: row.get("captions") or [row.get("text") or ""]
-                for row in _rows(folder / annotations, where)
-            }
+        rows = read_captions(folder / annotations, images, where)
         for name, texts in rows.items():
             texts = [" ".join(t.split()) for t in texts if isinstance(t, str) and t.strip()]
             if texts:
@@ -204,67 +227,14 @@ class RetrievalDataset(_Images):
         return {**self.load(index), "captions": "\n".join(self.captions[index])}
 
 
-def _folded(name: str) -> str:
-    return clean_name(name).replace("-", " ").casefold()
-
-
-def _class_folders(folder: Path):
-    for sub in sorted(p for p in folder.iterdir() if p.is_dir()):
-        for image in sorted(p for p in sub.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES):
-            yield sub.name, str(image.relative_to(folder))
-
-
-def _rows(path: Path, where: Mapping[str, Any]):
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                    row["image"]
-                except (ValueError, KeyError, TypeError) as error:
-                    raise ValueError(f"{path} line {number}: {error!r}") from error
-                if all(row.get(k) == v for k, v in where.items()):
-                    yield row
-
-
-def _labelled_rows(folder: Path, pairs: str, field: str, where: Mapping[str, Any]):
+def _labelled_rows(
+    folder: Path, pairs: str, field: str, where: Mapping[str, Any]
+) -> Iterator[LabelledRow]:
     if not (folder / pairs).is_file():
         raise FileNotFoundError(f"list {folder / pairs} does not exist")
-    for row in _rows(folder / pairs, where):
+    for row in json_rows(folder / pairs, where):
         if field not in row:
             raise ValueError(
                 f"{folder / pairs}: {row['image']} has no field {field!r}{near_matches(field, row)}"
             )
-        yield str(row[field]), row["image"]
-
-
-def _coco_captions(path: Path, images: str) -> dict[str, list[str]]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    name = {i["id"]: str(Path(images) / i["file_name"]) for i in content["images"]}
-    rows: dict[str, list[str]] = {n: [] for n in name.values()}
-    for annotation in content["annotations"]:
-        rows[name[annotation["image_id"]]].append(annotation["caption"])
-    return rows
-
-
-def _resolve_groups(
-    groups: Mapping[str, Names], classes: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    known = {_folded(name): name for name in classes}
-    resolved: dict[str, tuple[str, ...]] = {}
-    for group, source in groups.items():
-        if source == "rest":
-            continue
-        names = read_concepts(source).names
-        missing = [name for name in names if _folded(name) not in known]
-        if missing:
-            raise ValueError(
-                f"group {group!r} names {missing[0]!r}, which is no class"
-                f"{near_matches(missing[0], classes)}"
-            )
-        resolved[group] = tuple(known[_folded(name)] for name in names)
-    taken = {name for names in resolved.values() for name in names}
-    for group, source in groups.items():
-        if source == "rest":
-            resolved[group] = tuple(name for name in classes if name not in taken)
-    return resolved
+        yield (str(row[field]),), row["image"]

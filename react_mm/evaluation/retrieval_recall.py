@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
+from react_mm.evaluation.outcomes import Outcomes, hits_of
 from react_mm.registry import METRICS
 
 
@@ -51,6 +52,8 @@ class RetrievalRecall(BaseMetric):
 
     Args:
         topk: The k.
+        headline: The metric that a table of several tasks shows; text to image at 5, or at the
+            last k, by default.
         collect_device: ``cpu`` or ``gpu``, how processes gather.
         prefix: Replaces ``retrieval``.
     """
@@ -60,11 +63,17 @@ class RetrievalRecall(BaseMetric):
     def __init__(
         self,
         topk: Sequence[int] = (1, 5, 10),
+        headline: str | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.topk = tuple(topk)
+        headline = headline or f"t2i_R@{5 if 5 in self.topk else self.topk[-1]}"
+        if headline not in [f"{way}_R@{k}" for way in ("i2t", "t2i") for k in self.topk]:
+            raise ValueError(f"headline {headline!r} is no metric of topk={self.topk}")
+        self.headline = headline
+        self.outcomes: dict[str, Outcomes] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps ``image_embedding`` (D,) and ``text_embedding`` (T, D) of each image."""
@@ -73,15 +82,24 @@ class RetrievalRecall(BaseMetric):
                 (
                     np.asarray(sample["image_embedding"], dtype=np.float32),
                     np.asarray(sample["text_embedding"], dtype=np.float32),
+                    str(sample.get("key", "")),
                 )
             )
 
-    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        """Ranks all captions for each image and all images for each caption."""
+    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray, str]]) -> dict:
+        """Ranks all captions for each image and all images for each caption.
+
+        Keeps ``outcomes`` by metric; an image stands for all its captions there.
+        """
         image = np.stack([r[0] for r in results])
         text = np.concatenate([r[1] for r in results])
-        owner = np.repeat(np.arange(len(results)), [len(r[1]) for r in results])
+        keys = [r[2] for r in results]
+        count = np.array([len(r[1]) for r in results])
+        owner = np.repeat(np.arange(len(results)), count)
         i2t, t2i = best_ranks(image, text, owner)
-        metrics = {f"i2t_R@{k}": float((i2t < k).mean()) for k in self.topk}
-        metrics |= {f"t2i_R@{k}": float((t2i < k).mean()) for k in self.topk}
-        return {**metrics, "images": float(len(image)), "captions": float(len(text))}
+        self.outcomes = {f"i2t_R@{k}": hits_of(keys, i2t < k) for k in self.topk}
+        for k in self.topk:
+            found = np.bincount(owner, weights=t2i < k, minlength=len(image))
+            self.outcomes[f"t2i_R@{k}"] = hits_of(keys, found, count)
+        metrics = {name: entry.value() for name, entry in self.outcomes.items()}
+        return metrics | {"images": float(len(image)), "captions": float(len(text))}

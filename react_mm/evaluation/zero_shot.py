@@ -1,12 +1,32 @@
 """Accuracy of zero-shot classification."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
+from react_mm.evaluation.outcomes import Outcomes, hits_of
 from react_mm.registry import METRICS
+from react_mm.suggestions import near_matches
+
+
+def class_scores(sample: Mapping[str, Any], meta: Mapping[str, Any] | None) -> np.ndarray:
+    """``scores`` of a sample, float64 (C,).
+
+    Raises:
+        ValueError: If a sample has no scores, or not as many as the data set has classes.
+    """
+    if "scores" not in sample:
+        raise ValueError(
+            "the model gave no class scores: no vocabulary is set; add "
+            "custom_hooks = [dict(type='react_mm.VocabularyHook')]"
+        )
+    scores = np.asarray(sample["scores"], dtype=np.float64)
+    classes = (meta or {}).get("classes")
+    if classes is not None and len(classes) != len(scores):
+        raise ValueError(f"the model scores {len(scores)} classes, the data set has {len(classes)}")
+    return scores
 
 
 @METRICS.register_module()
@@ -23,6 +43,7 @@ class ZeroShotAccuracy(BaseMetric):
     Args:
         per_class: Report every class.
         topk: Further k to report, as ``zero_shot/topK``.
+        headline: The metric that a table of several tasks shows.
         collect_device: ``cpu`` or ``gpu``, how processes gather.
         prefix: Replaces ``zero_shot``.
     """
@@ -33,12 +54,15 @@ class ZeroShotAccuracy(BaseMetric):
         self,
         per_class: bool = False,
         topk: Sequence[int] = (),
+        headline: str = "top1",
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.per_class = per_class
         self.topk = tuple(topk)
+        self.headline = headline
+        self.outcomes: dict[str, Outcomes] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Notes label and rank of the label for each image.
@@ -51,39 +75,41 @@ class ZeroShotAccuracy(BaseMetric):
             ValueError: If a sample has no scores, or not as many as there are classes.
         """
         for sample in data_samples:
-            if "scores" not in sample:
-                raise ValueError(
-                    "the model gave no class scores: no vocabulary is set; add "
-                    "custom_hooks = [dict(type='react_mm.VocabularyHook')]"
-                )
-            scores = np.asarray(sample["scores"], dtype=np.float64)
-            classes = (self.dataset_meta or {}).get("classes")
-            if classes is not None and len(classes) != len(scores):
-                raise ValueError(
-                    f"the model scores {len(scores)} classes, the data set has {len(classes)}"
-                )
+            scores = class_scores(sample, self.dataset_meta)
             label = int(sample["label"])
             # rank of the label; of equal scores the lower class comes first
             rank = int((scores > scores[label]).sum() + (scores[:label] == scores[label]).sum())
-            self.results.append((label, rank))
+            self.results.append((label, rank, str(sample.get("key", ""))))
 
-    def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """Turns (label, rank) into fractions."""
-        labels, ranks = np.asarray(results, dtype=np.int64).T
+    def compute_metrics(self, results: list[tuple[int, int, str]]) -> dict[str, float]:
+        """Turns (label, rank, key) into fractions, and keeps ``outcomes`` by metric.
+
+        Raises:
+            ValueError: If the headline is not among the metrics.
+        """
+        keys = [r[2] for r in results]
+        labels, ranks = np.asarray([r[:2] for r in results], dtype=np.int64).T
         right = ranks == 0
-        metrics = {"top1": float(right.mean())}
-        metrics |= {f"top{k}": float((ranks < k).mean()) for k in self.topk if k > 1}
-        present = np.unique(labels)
-        per_class = {int(c): float(right[labels == c].mean()) for c in present}
-        metrics["mean_class"] = float(np.mean(list(per_class.values())))
+        outcomes = {"top1": hits_of(keys, right)}
+        outcomes |= {f"top{k}": hits_of(keys, ranks < k) for k in self.topk if k > 1}
+        by_class = {"hits": right.astype(np.float32), "label": labels}
+        outcomes["mean_class"] = Outcomes("class_mean", tuple(keys), by_class)
         meta = self.dataset_meta or {}
         names = list(meta.get("classes", ()))
         for group, members in meta.get("groups", {}).items():
             inside = np.isin(labels, [names.index(name) for name in members])
             if inside.any():
-                metrics[group] = float(right[inside].mean())
+                own = [key for key, keep in zip(keys, inside, strict=True) if keep]
+                outcomes[group] = hits_of(own, right[inside])
+        self.outcomes = outcomes
+        metrics = {name: entry.value() for name, entry in outcomes.items()}
         if self.per_class:
-            for number, value in per_class.items():
-                metrics[f"class/{names[number] if names else number}"] = value
-        metrics["images"] = float(len(labels))
-        return metrics
+            for number in np.unique(labels):
+                name = names[number] if names else number
+                metrics[f"class/{name}"] = float(right[labels == number].mean())
+        if self.headline not in metrics:
+            raise ValueError(
+                f"headline {self.headline!r} is no metric here"
+                + near_matches(self.headline, metrics)
+            )
+        return metrics | {"images": float(len(labels))}

@@ -1,11 +1,12 @@
-# ImageNet-1k: val/<class name>/*.JPEG with names in data/imagenet/classes.txt, one per line.
+# ImageNet-1k: data/imagenet/val/<n01440764 or class name>/*.JPEG, or a list data/imagenet/val.txt.
 val_dataloader = dict(
     batch_size=128,
     num_workers=4,
     dataset=dict(
-        type="react_mm.ZeroShotDataset",
-        path="data/imagenet/val",
-        classes="data/imagenet/classes.txt",
+        type="react_mm.ClassificationSetDataset",
+        name="imagenet-1k",
+        path="data/imagenet",
+        split="val",
         pipeline=[dict(type="react_mm.ResizeCenterCrop", size=224)],
     ),
     sampler=dict(type="DefaultSampler", shuffle=False),

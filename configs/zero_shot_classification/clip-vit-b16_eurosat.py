@@ -1,0 +1,8 @@
+# eurosat: 10 classes, 5,000 test images, 3 templates; accuracy.
+_base_ = [
+    "../_base_/models/clip-vit-b16_openai.py",
+    "../_base_/datasets/classification_set.py",
+    "../_base_/default_runtime.py",
+]
+model = dict(templates="eurosat")
+test_dataloader = dict(dataset=dict(name="eurosat", path="data/elevater/eurosat"))
