@@ -5,6 +5,7 @@ run on them; their mean goes through a head fixed in closed form into the space 
 encoder (:class:`react_mm.LiteText`). It stands behind the same interface as CLIP's ViT.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,8 @@ class LiteImageTower(ImageTower):
         ValueError: If an argument does not fit; the message names it.
     """
 
+    dense_modes = ("vanilla",)
+
     def __init__(
         self,
         image_size: int = 160,
@@ -82,7 +85,7 @@ class LiteImageTower(ImageTower):
             raise ValueError("LiteImageTower takes no init_cfg: its weights come from pip packages")
         if image_size < STRIDE or image_size % STRIDE:
             raise ValueError(f"image_size must be a multiple of {STRIDE}, got {image_size}")
-        if dense_mode != "vanilla":
+        if dense_mode not in self.dense_modes:
             raise ValueError(
                 f"dense_mode {dense_mode!r}: the lite tower pools by mean, each token is already "
                 "in the joint space; its only mode is 'vanilla'"
@@ -145,6 +148,25 @@ class LiteImageTower(ImageTower):
         """
         tokens = x.to(self.head.names.dtype) if x.ndim == 3 else self.prefix(x)
         return self.head(self._gated(tokens).mean(1), self.trunk)
+
+    def dense_embedding(self, x: Tensor, image_sizes: ImageSizes | None = None) -> Tensor:
+        """Dense embedding (B, 384, h, w), not normalised.
+
+        Args:
+            x: Normalised images, float (B, 3, H, W), or tokens of :meth:`prefix` of square images,
+                float (B, N, C).
+            image_sizes: As in :meth:`ImageTower.forward_all`; images only.
+
+        Raises:
+            ValueError: If the tokens are not those of a square image.
+        """
+        if x.ndim != 3:
+            return self.forward_all(x, image_sizes)["dense"]
+        side = math.isqrt(x.shape[1])
+        if side * side != x.shape[1]:
+            raise ValueError(f"{x.shape[1]} stored tokens are no square map: give the images")
+        tokens = self._gated(x.to(self.head.names.dtype))
+        return _to_map(self.head(tokens, self.trunk), (side, side))
 
     def forward_all(self, x: Tensor, image_sizes: ImageSizes | None = None) -> dict[str, Any]:
         """Taps, dense and pooled embedding in one pass; see :class:`ImageTower`."""
