@@ -3,6 +3,7 @@
 from react_mm.engine.autocast import AutocastOptimWrapper
 from react_mm.engine.checkpoint_hook import SafeCheckpointHook
 from react_mm.engine.export_hook import ExportHook
+from react_mm.engine.interpolation_hook import InterpolationHook
 from react_mm.engine.optim_constructor import CustomizationOptimConstructor
 from react_mm.engine.prefix_cache_hook import PrefixCacheHook
 from react_mm.engine.samplers import PairSampler
@@ -13,6 +14,7 @@ __all__ = [
     "AutocastOptimWrapper",
     "CustomizationOptimConstructor",
     "ExportHook",
+    "InterpolationHook",
     "PairSampler",
     "PrefixCacheHook",
     "SafeCheckpointHook",

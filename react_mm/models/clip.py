@@ -354,11 +354,11 @@ class CLIP(OpenVocabulary, BaseModel):
 
     def delta_state(self) -> dict[str, Tensor]:
         """What training changed, under the towers' own (open_clip's) key names."""
-        return {_own_key(n): p.detach() for n, p in self.named_parameters() if p.requires_grad}
+        return {own_key(n): p.detach() for n, p in self.named_parameters() if p.requires_grad}
 
     def delta_card(self) -> dict[str, Any]:
         """Card of :meth:`delta_state`: base, method, options, trained parameters."""
-        image = [_own_key(n) for n in self.trainable_names if n.startswith("image_tower.")]
+        image = [own_key(n) for n in self.trainable_names if n.startswith("image_tower.")]
         return {
             "base": {"architecture": self.architecture, "image_hash": self.base_hash},
             "method": self.method,
@@ -367,12 +367,12 @@ class CLIP(OpenVocabulary, BaseModel):
             ),
             "image_tensors": image,
             "trainable_parameters": sum(p.numel() for p in self.parameters() if p.requires_grad),
-            "gate_scale": 1.0,
+            "gate_scale": _plain(self.image_tower.gate_scale),
             "logit_scale": float(self.logit_scale.detach()),
         }
 
 
-def _own_key(name: str) -> str:
+def own_key(name: str) -> str:
     """A parameter name of CLIP -> the name inside the tower's own state dict."""
     return name.removeprefix("image_tower.").removeprefix("text_tower.model.")
 
