@@ -2,8 +2,9 @@
 
     python tools/retrieve.py run configs/retrieval/toy.py
 
-Stages: embed, index, query, select, export, sample; `run` does all in this order and skips what
-is done. `--cfg-options search.k=100 select.per_concept=50` changes single values of the config.
+Stages: embed, index, query, select, export, sample, hard-pairs; `run` does all in this order (the
+last two if the config asks for them) and skips what is done.
+`--cfg-options search.k=100 select.per_concept=50` changes single values of the config.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import react_mm  # noqa: F401
 from mmengine.config import Config, DictAction
 
 from react_mm.manifest import ManifestError
-from react_mm.retrieval.pipeline import NEEDS_ENCODER, STAGES, run
+from react_mm.retrieval.pipeline import HARD_PAIRS, NEEDS_ENCODER, STAGES, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=[*STAGES, "run"], help="what to do")
+    parser.add_argument("stage", choices=[*STAGES, HARD_PAIRS, "run"], help="what to do")
     parser.add_argument("config", help="config file, see configs/retrieval")
     parser.add_argument("--work-dir", help="output folder instead of the config's work_dir")
     parser.add_argument("--device", default="cpu", help="device of the encoder, e.g. cuda")

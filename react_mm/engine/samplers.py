@@ -6,6 +6,7 @@ import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from react_mm.engine.hard_pair_batches import HardPairBatches, read_hard_pairs
 from react_mm.registry import DATA_SAMPLERS
 
 ROLE_NAMES = ("pair", "general")
@@ -43,6 +44,10 @@ class PairSampler(Sampler):
     many samples of the one role, then of the other; each role has its own epochs. The data loader's
     ``batch_size`` must be their sum (the tools check it).
 
+    With ``hard_pairs`` each batch is made of anchors, which pass through the epochs, and of hard
+    pairs of theirs (:class:`react_mm.engine.hard_pair_batches.HardPairBatches`); what is yielded
+    is then (epoch, index, anchor).
+
     Resuming: mmengine's ``IterBasedTrainLoop`` (0.10.12) calls :meth:`skip` with the number of
     samples already consumed. Nothing is read or drawn for them; the cost is one permutation.
 
@@ -54,9 +59,14 @@ class PairSampler(Sampler):
             (``EpochBasedTrainLoop``, with ``set_epoch``).
         pairs_per_batch: Samples of role ``pair`` per batch and process.
         general_per_batch: Samples of role ``general`` per batch and process.
+        hard_pairs: Folder with mined hard pairs of the data set (``tools/retrieve.py hard-pairs``).
+        hard_per_pair: How many of them stand beside each anchor; ``pairs_per_batch`` must be a
+            multiple of one more than this.
 
     Raises:
-        ValueError: If a role is asked for of which the data set has none.
+        ValueError: If a role is asked for of which the data set has none, or the hard pairs do not
+            fit the batch or the data set.
+        FileNotFoundError: If the hard pairs have not been mined.
     """
 
     def __init__(
@@ -67,6 +77,8 @@ class PairSampler(Sampler):
         infinite: bool = True,
         pairs_per_batch: int | None = None,
         general_per_batch: int | None = None,
+        hard_pairs: str | None = None,
+        hard_per_pair: int = 1,
     ) -> None:
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else int(seed)
@@ -88,6 +100,27 @@ class PairSampler(Sampler):
         if not sum(self.per_batch) or not len(groups[0]):
             raise ValueError("PairSampler: nothing to sample from")
         self.streams = [_Stream(g, self.seed, shuffle, n) for n, g in enumerate(groups)]
+        self.group = 1  # pairs of a batch per step of the stream of pairs
+        self._hard: HardPairBatches | None = None
+        if hard_pairs is not None:
+            self._use_hard_pairs(dataset, hard_pairs, hard_per_pair)
+
+    def _use_hard_pairs(self, dataset: Sized, folder: str, per_pair: int) -> None:
+        share, self.group = self.per_batch[0], 1 + per_pair
+        if len(self.per_batch) == 1 or per_pair < 1 or not share or share % self.group:
+            raise ValueError(
+                f"PairSampler: with hard_pairs, pairs_per_batch must be a multiple of {self.group} "
+                f"(an anchor and hard_per_pair={per_pair} beside it), not {share}"
+            )
+        names = [dataset.key(index) for index in range(len(dataset))]
+        self._hard = HardPairBatches(
+            self.streams[0].__getitem__,
+            read_hard_pairs(folder, names),
+            self.streams[0].indices,
+            per_pair,
+            share * self.world_size,
+            self.seed,
+        )
 
     @property
     def batch_size(self) -> int | None:
@@ -96,7 +129,7 @@ class PairSampler(Sampler):
 
     def __len__(self) -> int:
         """Samples of this process in one epoch (of the first role, where there are roles)."""
-        share = self.per_batch[0] or self.per_batch[-1]
+        share = (self.per_batch[0] or self.per_batch[-1]) // self.group
         leading = self.streams[0 if self.per_batch[0] else -1]
         rounds = -(-len(leading.indices) // (share * self.world_size))
         return rounds * sum(self.per_batch)
@@ -115,16 +148,24 @@ class PairSampler(Sampler):
         """Chooses the epoch that a finite sampler yields; an infinite one counts by itself."""
         self.epoch = epoch
 
-    def at(self, position: int) -> tuple[int, int]:
-        """(epoch, index) of the sample number ``position`` of this process."""
+    def at(self, position: int) -> tuple[int, ...]:
+        """(epoch, index), with hard pairs (epoch, index, anchor), of sample ``position``."""
         batch, slot = divmod(position, sum(self.per_batch))
+        if self._hard is not None:
+            first = self.rank * self.per_batch[0]
+            if slot < self.per_batch[0]:
+                return self._hard.batch(batch)[first + slot]
+            return (*self._at(batch, slot), -1)
+        return self._at(batch, slot)
+
+    def _at(self, batch: int, slot: int) -> tuple[int, int]:
         for stream, share in zip(self.streams, self.per_batch, strict=True):
             if slot < share:
                 return stream[(batch * self.world_size + self.rank) * share + slot]
             slot -= share
         raise AssertionError("slot outside the batch")
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
         if self.infinite:
             position = self.position
             while True:
@@ -132,5 +173,4 @@ class PairSampler(Sampler):
                 position += 1
         length = len(self)
         for position in range(self.epoch * length, (self.epoch + 1) * length):
-            epoch, index = self.at(position)
-            yield (epoch, index)
+            yield self.at(position)

@@ -1,4 +1,4 @@
-"""All retrieval stages from one config: embed, index, query, select, export, sample.
+"""All retrieval stages from one config: embed, index, query, select, export, sample, hard-pairs.
 
 Each stage writes a folder with a manifest, and is skipped when settings and inputs are unchanged.
 """
@@ -27,6 +27,7 @@ from react_mm.manifest import (
 from react_mm.retrieval.embeddings import embed_pool
 from react_mm.retrieval.encoding import Encoder
 from react_mm.retrieval.export import export_set
+from react_mm.retrieval.hard_pairs import HardPairSettings, mine_retrieved
 from react_mm.retrieval.held_out import held_out_hashes
 from react_mm.retrieval.index import build_index, check_encoder, import_faiss, load_card
 from react_mm.retrieval.queries import encode_queries, make_queries
@@ -47,6 +48,7 @@ from react_mm.retrieval.settings import RetrievalSettings, parse_settings
 from react_mm.retrieval.stored_embeddings import StoredEmbeddings
 
 STAGES = ("embed", "index", "query", "select", "export", "sample")
+HARD_PAIRS = "hard-pairs"  # a further stage, after 'export', for those who ask for it
 NEEDS_ENCODER = frozenset({"embed", "query"})
 
 
@@ -61,7 +63,8 @@ def run(
     Args:
         config: Plain dictionaries, as in ``configs/retrieval``.
         encoder: The model; needed by 'embed' and 'query'.
-        stages: Of :data:`STAGES`; all when None ('sample' only if the config asks for samples).
+        stages: Of :data:`STAGES` and 'hard-pairs'; all when None ('sample' and 'hard-pairs' only
+            if the config asks for them).
         progress: Whether to show progress bars and say what is done or skipped.
 
     Returns:
@@ -82,7 +85,7 @@ def run(
         line.check(wanted)
         for stage in wanted:
             start = time.perf_counter()
-            line.results[stage] = getattr(line, stage)()
+            line.results[stage] = getattr(line, stage.replace("-", "_"))()
             line.seconds[stage] = round(time.perf_counter() - start, 3)
     return {**line.results, "seconds": line.seconds, "skipped": line.skipped}
 
@@ -90,11 +93,13 @@ def run(
 def _wanted(settings: RetrievalSettings, stages: Sequence[str] | None) -> list[str]:
     """The stages to run, in their order."""
     if stages is None:
-        return [stage for stage in STAGES if stage != "sample" or settings.sample]
-    unknown = [stage for stage in stages if stage not in STAGES]
+        wanted = [stage for stage in STAGES if stage != "sample" or settings.sample]
+        return wanted + ([HARD_PAIRS] if settings.hard_pairs else [])
+    known = (*STAGES, HARD_PAIRS)
+    unknown = [stage for stage in stages if stage not in known]
     if unknown or not stages:
-        raise ValueError(f"unknown stage(s) {unknown}; known are {', '.join(STAGES)}")
-    return [stage for stage in STAGES if stage in stages]
+        raise ValueError(f"unknown stage(s) {unknown}; known are {', '.join(known)}")
+    return [stage for stage in known if stage in stages]
 
 
 class RetrievalPipeline:
@@ -297,6 +302,19 @@ class RetrievalPipeline:
         manifest.facts = {"pairs": choice.num_rows, "folder": str(manifest.folder)}
         manifest.save(complete=True)
         return manifest.facts
+
+    def hard_pairs(self) -> dict[str, Any]:
+        """Mine the hard pairs of ``retrieved/`` into ``hard_pairs/``."""
+        settings = self.settings.hard_pairs or HardPairSettings()
+        manifest, done = mine_retrieved(self.root, settings, self.progress)
+        if done:
+            self.skipped.append("hard_pairs")
+        facts = manifest.facts
+        self.say(
+            f"{HARD_PAIRS}: {facts['hard_pairs']} for {facts['with_hard_pairs']} of "
+            f"{facts['pairs']} pairs{' (done and unchanged, skipped)' if done else ''}"
+        )
+        return facts
 
     def sample(self) -> dict[str, Any]:
         """Write random sets of the pool into ``samples/NAME/``."""

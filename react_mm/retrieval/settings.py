@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from react_mm.retrieval.encoding import EmbedSettings
 from react_mm.retrieval.export import ExportSettings
+from react_mm.retrieval.hard_pairs import HardPairSettings
 from react_mm.retrieval.index import IndexSettings
 from react_mm.retrieval.records import MODES
 from react_mm.retrieval.sampling import SampleSettings
@@ -16,7 +17,7 @@ from react_mm.retrieval.selection import SelectionRules
 from react_mm.suggestions import near_matches
 
 SECTIONS = ("embed", "index", "query", "search", "select", "export")
-KNOWN = ("work_dir", "pool", "sample", "encoder", *SECTIONS)
+KNOWN = ("work_dir", "pool", "sample", "hard_pairs", "encoder", *SECTIONS)
 # Names that mmengine's Config or a shared base may bring along.
 PASSED_OVER = ("default_scope", "custom_imports", "env_cfg", "randomness")
 Settings = TypeVar("Settings")
@@ -65,8 +66,8 @@ class RetrievalSettings:
     Attributes:
         work_dir: Output folder.
         pool: Sources, see :func:`~.readers.list_pool`.
-        embed, index, query, search, select, export, sample: Settings per stage; ``query`` is None
-            when the config has none.
+        embed, index, query, search, select, export, sample, hard_pairs: Settings per stage;
+            ``query`` and ``hard_pairs`` are None when the config has none.
     """
 
     work_dir: str
@@ -78,6 +79,7 @@ class RetrievalSettings:
     select: SelectionRules
     export: ExportSettings
     sample: tuple[SampleSettings, ...]
+    hard_pairs: HardPairSettings | None
 
 
 def parse_settings(config: Mapping[str, Any]) -> RetrievalSettings:
@@ -106,7 +108,7 @@ def parse_settings(config: Mapping[str, Any]) -> RetrievalSettings:
     names = [sample.name for sample in parsed]
     if len(set(names)) != len(names):
         raise ValueError(f"two samples have the same name: {', '.join(names)}")
-    query = config.get("query")
+    query, hard_pairs = config.get("query"), config.get("hard_pairs")
     return RetrievalSettings(
         work_dir=str(config["work_dir"]),
         pool=[pool] if isinstance(pool, Mapping) else list(pool),
@@ -117,6 +119,9 @@ def parse_settings(config: Mapping[str, Any]) -> RetrievalSettings:
         select=_section(SelectionRules, config.get("select"), "select"),
         export=_section(ExportSettings, config.get("export"), "export"),
         sample=parsed,
+        hard_pairs=hard_pairs
+        if hard_pairs is None
+        else _section(HardPairSettings, hard_pairs, "hard_pairs"),
     )
 
 

@@ -34,6 +34,9 @@ def test_stages_without_an_encoder_run_from_the_command_line(
     done = _call("export", file, *options)
     assert done.returncode == 0 and "export:" in done.stdout
     assert "4 image-text pairs" in (work / "retrieved/DATACARD.md").read_text()
+    done = _call("hard-pairs", file, *options, "hard_pairs.duplicate=1.0")
+    assert done.returncode == 0, done.stderr
+    assert "of 4 pairs" in done.stdout and (work / "hard_pairs/hard_pairs.parquet").is_file()
 
 
 def test_refusals_are_one_line_and_fail(finished: Path, tmp_path: Path) -> None:
