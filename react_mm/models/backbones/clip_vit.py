@@ -1,7 +1,6 @@
 """CLIP's vision transformer from open_clip as a backbone for images of any size."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -11,10 +10,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
 from react_mm.models.backbones.base import ImageSizes, ImageTower
+from react_mm.models.backbones.open_clip_tower import (
+    activation_class,
+    check_tower_class,
+    preprocessing,
+)
 from react_mm.models.layers.dense_attention import (
     LOCAL,
     check_dense_mode,
-    local_class_tokens,
+    local_tokens,
     run_last_block,
 )
 from react_mm.models.layers.gated_attention import BLOCK_NAME, gated_blocks
@@ -38,14 +42,16 @@ class CLIPViT(ImageTower):
         gate_scale: Scale of the delta's gates in [0, 1]; None leaves what the delta says.
         out_indices: Blocks after which taps are taken; negative ones count from the end.
         dense_mode: A key of :data:`react_mm.models.layers.dense_attention.DENSE_MODES`, or
-            ``local`` (towers pooled by class token only).
+            ``local``.
         frozen: Whether nothing is trained, gates included.
         with_cp: Whether activations are recomputed in the backward pass to save memory.
+        mean: Channel means of the preprocessing (values in 0..1); None: the tag's, else CLIP's.
+        std: Channel standard deviations; as ``mean``.
         init_cfg: Must be None: weights come from the arguments above.
 
     Raises:
-        ValueError: If the architecture has no such tower (timm towers, ModifiedResNet), pools by
-            attention, or an index or mode does not exist.
+        ValueError: If the architecture has another tower class (the message names its type), pools
+            by attention, or an index or mode does not exist.
     """
 
     def __init__(
@@ -59,6 +65,8 @@ class CLIPViT(ImageTower):
         dense_mode: str = "vanilla",
         frozen: bool = True,
         with_cp: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         init_cfg: None = None,
     ) -> None:
         if init_cfg is not None:
@@ -68,13 +76,11 @@ class CLIPViT(ImageTower):
         self.dense_mode = check_dense_mode(dense_mode)
         self.visual = _supported(load_open_clip(arch, pretrained, checkpoint).visual, arch)
         self.visual.set_grad_checkpointing(with_cp)
-        if dense_mode == LOCAL and self.visual.pool_type != "tok":
-            raise ValueError(f"{arch!r} has no pooling class token: dense_mode 'local' needs one")
         self.out_indices = _resolve_indices(out_indices, len(self.insertion_points()))
         self.embed_dim = self.visual.output_dim
         self.tap_channels = self.visual.conv1.out_channels
         self.stride = self.visual.patch_size[0]
-        self.preprocess = _preprocessing(self.visual)
+        self.preprocess = preprocessing(self.visual, mean, std)
         if delta is not None:
             from react_mm.models.customization import apply_delta
 
@@ -91,10 +97,7 @@ class CLIPViT(ImageTower):
     def gate_options(self) -> dict[str, Any]:
         """Width, heads and activation of this tower; MLP ratio 4 as REACT's blocks have."""
         block = self.insertion_points()[0]
-        activation = block.mlp.gelu
-        layer = type(activation)
-        if getattr(activation, "approximate", "none") != "none":
-            layer = partial(layer, approximate=activation.approximate)
+        layer = activation_class(block.mlp.gelu)
         return dict(
             width=self.tap_channels, heads=block.attn.num_heads, mlp_ratio=4.0, act_layer=layer
         )
@@ -193,7 +196,7 @@ class CLIPViT(ImageTower):
         first = x.shape[1]
         local = dense and self.dense_mode == LOCAL
         if local:
-            x, mask = local_class_tokens(x, grid, valid, self._heads)
+            x, mask = local_tokens(x, grid, valid, self._heads, self.visual.pool_type)
         else:
             mask = None if valid is None else self._attention_mask(valid, x)
         blocks, kept = self.insertion_points(), {}
@@ -309,12 +312,7 @@ def _needs_graph(block: nn.Module, x: Tensor) -> bool:
 
 def _supported(visual: nn.Module, arch: str) -> VisionTransformer:
     """Returns the tower if this backbone can run it, and refuses it by name otherwise."""
-    if not isinstance(visual, VisionTransformer):
-        raise ValueError(
-            f"architecture {arch!r} has a {type(visual).__name__} image tower; CLIPViT runs "
-            "open_clip's VisionTransformer only (no timm towers such as SigLIP or EVA, no "
-            "ModifiedResNet): choose a ViT such as ViT-B-16"
-        )
+    check_tower_class(visual, arch, VisionTransformer)
     if visual.attn_pool is not None or visual.pool_type not in ("tok", "avg"):
         raise ValueError(
             f"architecture {arch!r} uses attentional pooling (as CoCa does), which CLIPViT does "
@@ -337,16 +335,6 @@ def _resolve_indices(indices: Sequence[int], blocks: int) -> tuple[int, ...]:
         if not 0 <= index < blocks:
             raise ValueError(f"out_indices: block {given} does not exist; the tower has {blocks}")
     return resolved
-
-
-def _preprocessing(visual: VisionTransformer) -> dict[str, Any]:
-    config = getattr(visual, "preprocess_cfg", {})
-    return dict(
-        size=tuple(visual.image_size),
-        mean=tuple(config.get("mean", (0.48145466, 0.4578275, 0.40821073))),
-        std=tuple(config.get("std", (0.26862954, 0.26130258, 0.27577711))),
-        interpolation=config.get("interpolation", "bicubic"),
-    )
 
 
 def _fit(x: Tensor, sizes: ImageSizes, target: tuple[int, int]) -> Tensor:

@@ -5,9 +5,9 @@ things are. Training-free methods change that block alone: its attention form, i
 feed-forward network. All of them are rows of :data:`DENSE_MODES`, run by :func:`run_last_block` on
 the frozen block's own weights.
 
-``local`` changes no block: one more class token per cell, which sees only the cells around it, is
-carried through all blocks (:func:`local_class_tokens`). Small towers pooled by class token need it:
-their patch tokens are never drawn into the joint space.
+``local`` changes no block either: beside the tokens, a second token per cell that sees only the
+cells around it is carried through all blocks (:func:`local_tokens`). Small towers need it: their
+class token, or the mean of their patch tokens, means something, single patch tokens hardly do.
 
 Sources: MaskCLIP (arXiv 2112.01071), SCLIP (2312.01597), NACLIP (2404.08181), ClearCLIP
 (2407.12442); mask class tokens: MaskCLIP of Ding et al. (2208.08984).
@@ -23,8 +23,8 @@ from react_mm.models.layers.gated_attention import run_gate
 from react_mm.suggestions import near_matches
 
 LOCAL = "local"
-LOCAL_RADIUS = 1
-"""Cells on each side that a local class token sees: 3 x 3."""
+LOCAL_RADIUS = {"tok": 1, "avg": 2}
+"""Cells on each side that a local token sees, by the tower's pooling: 3 x 3 and 5 x 5."""
 
 GAUSSIAN_STD = 5.0
 """Standard deviation, in patches, of the neighbourhood term of ``kk+gauss`` (NACLIP)."""
@@ -69,19 +69,22 @@ def check_dense_mode(mode: str) -> str:
     return mode
 
 
-def local_class_tokens(
-    x: Tensor, grid: tuple[int, int], valid: Tensor | None, heads: int, radius: int = LOCAL_RADIUS
+def local_tokens(
+    x: Tensor, grid: tuple[int, int], valid: Tensor | None, heads: int, pool_type: str
 ) -> tuple[Tensor, Tensor]:
-    """Adds a class token per cell that attends to itself and the cells around it.
+    """Adds a token per cell that attends to the cells around it alone.
 
-    The tokens there were before do not see the new ones, so nothing else changes.
+    In a tower pooled by class token the new tokens are class tokens, each of which sees itself and
+    the cells around it. In one pooled by average they are the patch tokens once more, which see
+    the class token and, of their own kind, those around them. The tokens there were before do not
+    see the new ones, so nothing else changes.
 
     Args:
         x: Tokens (B, 1 + h * w, C) before the first block, class token first.
         grid: Patch rows and columns (h, w).
         valid: Which cells are no padding, bool (B, h * w), or None for all.
         heads: Attention heads.
-        radius: Cells on each side that a local token sees.
+        pool_type: ``tok`` or ``avg``.
 
     Returns:
         Tokens (B, 1 + 2 * h * w, C), and the additive mask (B * heads, N, N), or (N, N) without
@@ -90,17 +93,23 @@ def local_class_tokens(
     cells = grid[0] * grid[1]
     rows, columns = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
     places = torch.stack([rows.flatten(), columns.flatten()], dim=1).to(x.device)
-    near = (places[:, None] - places[None]).abs().amax(-1) <= radius
+    near = (places[:, None] - places[None]).abs().amax(-1) <= LOCAL_RADIUS[pool_type]
     seen = torch.zeros(1 + 2 * cells, 1 + 2 * cells, dtype=torch.bool, device=x.device)
     seen[: 1 + cells, : 1 + cells] = True
-    seen[1 + cells :, 1 : 1 + cells] = near
-    seen[1 + cells :, 1 + cells :].fill_diagonal_(True)
+    if pool_type == "tok":
+        new = x[:, :1].expand(-1, cells, -1)
+        seen[1 + cells :, 1 : 1 + cells] = near
+        seen[1 + cells :, 1 + cells :].fill_diagonal_(True)
+    else:
+        new = x[:, 1:]
+        seen[1 + cells :, 0] = True
+        seen[1 + cells :, 1 + cells :] = near
     if valid is not None:
-        keys = F.pad(valid, (1, cells), value=True)
+        kept = torch.ones_like(valid) if pool_type == "tok" else valid
+        keys = torch.cat([torch.ones_like(valid[:, :1]), valid, kept], dim=1)
         seen = (seen & keys[:, None]).repeat_interleave(heads, dim=0)
     mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device)
-    x = torch.cat([x, x[:, :1].expand(-1, cells, -1)], dim=1)
-    return x, mask.masked_fill(~seen, float("-inf"))
+    return torch.cat([x, new], dim=1), mask.masked_fill(~seen, float("-inf"))
 
 
 def gaussian_neighbourhood(grid: tuple[int, int], like: Tensor) -> Tensor:

@@ -69,6 +69,7 @@ def test_vanilla_dense_equals_projected_intermediate(tmp_path):
         *[(n, m) for n in ARCHITECTURES for m in ("vanilla", "maskclip", "naclip")],
         ("plain", "local"),
         ("quickgelu", "local"),
+        ("unusual", "local"),
     ],
 )
 def test_padded_batch_equals_single_images(tmp_path, name, mode):

@@ -201,6 +201,25 @@ def test_local_tokens_change_nothing_else(tmp_path):
     assert (local["dense"] - vanilla["dense"]).abs().max() > 0.1
 
 
-def test_local_needs_a_pooling_class_token(tmp_path):
-    with pytest.raises(ValueError, match="no pooling class token"):
-        gated_tower(tmp_path, "unusual", dense_mode="local")
+def test_local_token_of_an_average_pooled_tower_sees_its_neighbourhood(tmp_path):
+    """Patches whose attention is limited to 5 x 5 cells; the class token sees all as ever."""
+    tower = gated_tower(tmp_path, "unusual", dense_mode="local")
+    stride = tower.stride
+    image = torch.randn(1, 3, 6 * stride, 7 * stride - 3)
+    x, (h, w), _ = tower._embed(image, None)
+    plain = torch.zeros(1, 1 + h * w)
+    near = torch.full((h * w, h * w), float("-inf"))
+    for i in range(h * w):
+        for j in range(h * w):
+            if abs(i // w - j // w) <= 2 and abs(i % w - j % w) <= 2:
+                near[i, j] = 0.0
+    # Both kinds of patches: those that the class token sees, and the limited ones.
+    blind = torch.full((1 + h * w, h * w), float("-inf"))
+    usual = torch.cat([torch.cat([plain, plain.expand(h * w, -1)]), blind], 1)
+    limited = torch.cat([torch.zeros(h * w, 1), blind[1:].expand(h * w, -1), near], 1)
+    tokens = torch.cat([x, x[:, 1:]], 1)
+    for block in tower.insertion_points():
+        tokens = block(tokens, attn_mask=torch.cat([usual, limited]))
+    expected = tower.visual.ln_post(tokens[:, 1 + h * w :]) @ tower.visual.proj
+    got = tower.dense_embedding(image).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
