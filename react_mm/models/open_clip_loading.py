@@ -21,6 +21,7 @@ from react_mm.suggestions import near_matches
 
 PACKAGED_ARCHITECTURES = {"toy-vit": "toy/toy-vit.json"}
 PACKAGED_WEIGHTS = {("toy-vit", "drawn-world"): "toy/clip_toy.safetensors"}
+PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -134,8 +135,12 @@ def load_open_clip(
         model = open_clip.create_model(name, pretrained=pretrained, weights_only=True)
     else:
         device = torch.get_default_device()
+        tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
+        own = {key: tag[key] for key in PREPROCESSING if tag.get(key)}
         with _quiet():  # open_clip warns "no pretrained weights"; they are loaded below, checked
-            model = open_clip.create_model(name, load_weights=False, device=device)
+            model = open_clip.create_model(
+                name, load_weights=False, device=device, force_preprocess_cfg=own
+            )
         if path is not None and device.type != "meta":
             state = strip_prefixes(load_state(path))
             for key in ("input_resolution", "context_length", "vocab_size"):

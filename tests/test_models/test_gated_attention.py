@@ -11,15 +11,15 @@ from react_mm.models.layers.gated_attention import GatedAttentionBlock, insert_g
 from tests.tiny import open_gates
 
 
-def layer_norm(x, weight, bias):
+def layer_norm(x, weight, bias, eps=1e-5):
     x = x - x.mean(-1, keepdim=True)
-    return x / (x.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt() * weight + bias
+    return x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt() * weight + bias
 
 
-def reference(x, state, heads, activation, scale=1.0, mask=None):
+def reference(x, state, heads, activation, scale=1.0, mask=None, eps=1e-5):
     """facts A2: y = x + tanh(g) MHSA(LN x); z = y + tanh(g') MLP(LN y), head by head."""
     width = x.shape[-1]
-    y = layer_norm(x, state["ln_1.weight"], state["ln_1.bias"])
+    y = layer_norm(x, state["ln_1.weight"], state["ln_1.bias"], eps)
     q, k, v = (y @ state["attn.in_proj_weight"].T + state["attn.in_proj_bias"]).chunk(3, -1)
     outs = []
     for h in range(heads):
@@ -30,7 +30,7 @@ def reference(x, state, heads, activation, scale=1.0, mask=None):
         outs.append(torch.softmax(logits, -1) @ v[..., part])
     y = torch.cat(outs, -1) @ state["attn.out_proj.weight"].T + state["attn.out_proj.bias"]
     x = x + scale * math.tanh(state["alpha_attn"].item()) * y
-    y = layer_norm(x, state["ln_2.weight"], state["ln_2.bias"])
+    y = layer_norm(x, state["ln_2.weight"], state["ln_2.bias"], eps)
     y = activation(y @ state["mlp.c_fc.weight"].T + state["mlp.c_fc.bias"])
     y = y @ state["mlp.c_proj.weight"].T + state["mlp.c_proj.bias"]
     return x + scale * math.tanh(state["alpha_dense"].item()) * y
