@@ -4,7 +4,7 @@ _base_ = [
     "../_base_/models/lite.py",
     "../_base_/datasets/grocery_pairs.py",
     "../_base_/datasets/grocery_zero_shot.py",
-    "../_base_/schedules/adamw_300i.py",
+    "../_base_/schedules/adamw_small.py",
     "../_base_/default_runtime.py",
 ]
 model = dict(method="gated-image", method_options=dict(blocks=1, mlp_ratio=1.0), teacher_weight=5.0)

@@ -3,7 +3,7 @@ _base_ = [
     "../_base_/models/clip_toy.py",
     "../_base_/datasets/toy_pairs.py",
     "../_base_/datasets/toy_zero_shot.py",
-    "../_base_/schedules/adamw_300i.py",
+    "../_base_/schedules/adamw_small.py",
     "../_base_/default_runtime.py",
 ]
 # Half of the blocks, as the paper has 6 of 12.

@@ -1,5 +1,6 @@
 """Real photographs: every folder of $REACT_MM_DATA without its evaluation splits is the pool."""
 
+_base_ = ["../_base_/concepts/grocery.py"]
 work_dir = "work_dirs/real_photos/retrieval"
 encoder = dict(
     type="react_mm.CLIP",
@@ -17,55 +18,7 @@ pool = [
 ]
 del _listed
 embed = dict(batch_size=32)
-query = dict(
-    templates="photo",
-    # The 43 coarse names of grocery/classes.csv, in its order.
-    concepts=[
-        "apple",
-        "avocado",
-        "banana",
-        "kiwi",
-        "lemon",
-        "lime",
-        "mango",
-        "melon",
-        "nectarine",
-        "orange",
-        "papaya",
-        "passion fruit",
-        "peach",
-        "pear",
-        "pineapple",
-        "plum",
-        "pomegranate",
-        "red grapefruit",
-        "satsumas",
-        "juice",
-        "milk",
-        "oatghurt",
-        "oat milk",
-        "sour cream",
-        "sour milk",
-        "soyghurt",
-        "soy milk",
-        "yoghurt",
-        "asparagus",
-        "aubergine",
-        "cabbage",
-        "carrots",
-        "cucumber",
-        "garlic",
-        "ginger",
-        "leek",
-        "mushroom",
-        "onion",
-        "pepper",
-        "potato",
-        "red beet",
-        "tomato",
-        "zucchini",
-    ],
-)
+query = dict(templates="photo", concepts={{_base_.classes}})
 search = dict(modes=("T2I", "T2T"), k=100)
 # Not in the pool, and refused should they get there; COCO's training photos are in the pool, but
 # their captions choose the settings, so nothing is trained on them.

@@ -19,7 +19,7 @@ from react_mm.suggestions import near_matches
 SECTIONS = ("embed", "index", "query", "search", "select", "export")
 KNOWN = ("work_dir", "pool", "sample", "hard_pairs", "encoder", *SECTIONS)
 # Names that mmengine's Config or a shared base may bring along.
-PASSED_OVER = ("default_scope", "custom_imports", "env_cfg", "randomness")
+PASSED_OVER = ("default_scope", "custom_imports", "env_cfg", "randomness", "classes")
 Settings = TypeVar("Settings")
 
 

@@ -1,78 +1,21 @@
 # Grocery photos by their 43 coarse names: validation chooses, test is opened once.
-data = "{{$REACT_MM_DATA:data/photos}}"
-classes = [
-    "apple",
-    "avocado",
-    "banana",
-    "kiwi",
-    "lemon",
-    "lime",
-    "mango",
-    "melon",
-    "nectarine",
-    "orange",
-    "papaya",
-    "passion fruit",
-    "peach",
-    "pear",
-    "pineapple",
-    "plum",
-    "pomegranate",
-    "red grapefruit",
-    "satsumas",
-    "juice",
-    "milk",
-    "oatghurt",
-    "oat milk",
-    "sour cream",
-    "sour milk",
-    "soyghurt",
-    "soy milk",
-    "yoghurt",
-    "asparagus",
-    "aubergine",
-    "cabbage",
-    "carrots",
-    "cucumber",
-    "garlic",
-    "ginger",
-    "leek",
-    "mushroom",
-    "onion",
-    "pepper",
-    "potato",
-    "red beet",
-    "tomato",
-    "zucchini",
-]
-val_dataloader = dict(
+_base_ = ["../concepts/grocery.py"]
+_photos = dict(
+    type="react_mm.ZeroShotDataset",
+    path="{{$REACT_MM_DATA:data/photos}}/grocery",
+    label_field="coarse",
+    classes={{_base_.classes}},
+    pipeline=[dict(type="react_mm.ResizeCenterCrop", size=160)],
+)
+_loader = dict(
     batch_size=64,
     num_workers=0,
-    dataset=dict(
-        type="react_mm.ZeroShotDataset",
-        path=data + "/grocery",
-        label_field="coarse",
-        where=dict(split="val"),
-        classes=classes,
-        pipeline=[dict(type="react_mm.ResizeCenterCrop", size=160)],
-    ),
     sampler=dict(type="DefaultSampler", shuffle=False),
     collate_fn=dict(type="default_collate"),
 )
-test_dataloader = dict(
-    batch_size=64,
-    num_workers=0,
-    dataset=dict(
-        type="react_mm.ZeroShotDataset",
-        path=data + "/grocery",
-        label_field="coarse",
-        where=dict(split="test"),
-        classes=classes,
-        pipeline=[dict(type="react_mm.ResizeCenterCrop", size=160)],
-    ),
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    collate_fn=dict(type="default_collate"),
-)
+val_dataloader = dict(dataset=dict(where=dict(split="val"), **_photos), **_loader)
+test_dataloader = dict(dataset=dict(where=dict(split="test"), **_photos), **_loader)
+del _photos, _loader
 val_evaluator = dict(type="react_mm.ZeroShotAccuracy")
 test_evaluator = dict(type="react_mm.ZeroShotAccuracy")
 val_cfg = dict(type="ValLoop")
