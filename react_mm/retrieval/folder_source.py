@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from react_mm.retrieval.class_names import NamePattern
 from react_mm.retrieval.decoding import DUPLICATE_KEY, MISSING_CAPTION, MISSING_IMAGE, UNSAFE_MEMBER
 from react_mm.retrieval.records import Sample
 from react_mm.retrieval.tar_source import IMAGE_SUFFIXES, MAX_TEXT_BYTES
@@ -44,7 +45,10 @@ class FolderEntry:
 
 
 def list_folder(
-    path: str, pairs: str | None = None, where: Mapping[str, Any] | None = None
+    path: str,
+    pairs: str | None = None,
+    where: Mapping[str, Any] | None = None,
+    strike: Sequence[str] | None = None,
 ) -> list[FolderEntry]:
     """List the images of a folder in a fixed order.
 
@@ -53,6 +57,7 @@ def list_folder(
         pairs: Name of a JSON-lines file (relative to ``path`` or absolute) with the fields
             ``image`` and ``text`` (or ``caption``); None for ``.txt`` files beside the images.
         where: Fields of ``pairs`` that must have these values.
+        strike: Class names to be struck out of the captions of ``pairs``, for a harder pool.
 
     Returns:
         At least one entry: by name, or in the order of ``pairs``.
@@ -64,9 +69,11 @@ def list_folder(
     if not root.is_dir():
         raise ValueError(f"image folder {path} does not exist")
     if pairs is not None:
-        return _mark_repeats(_list_pairs(root / pairs, dict(where or {})))
-    if where:
-        raise ValueError(f"`where` needs `pairs` (a JSON-lines file) for the folder {path}")
+        names = NamePattern(strike) if strike else None
+        return _mark_repeats(_list_pairs(root / pairs, dict(where or {}), names))
+    if where or strike:
+        key = "where" if where else "strike"
+        raise ValueError(f"`{key}` needs `pairs` (a JSON-lines file) for the folder {path}")
     names = []
     for parent, folders, files in os.walk(root):
         folders.sort()
@@ -90,8 +97,10 @@ def _without_suffix(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix()
 
 
-def _list_pairs(file: Path, where: dict[str, Any]) -> list[FolderEntry]:
-    """Entries of a JSON-lines file that satisfy ``where``."""
+def _list_pairs(
+    file: Path, where: dict[str, Any], struck: NamePattern | None = None
+) -> list[FolderEntry]:
+    """Entries of a JSON-lines file that satisfy ``where``, names struck out of their captions."""
     if not file.is_file():
         raise ValueError(f"pairs file {file} does not exist")
     entries: list[FolderEntry] = []
@@ -115,6 +124,8 @@ def _list_pairs(file: Path, where: dict[str, Any]) -> list[FolderEntry]:
             problem = (MISSING_CAPTION, f"{file.name}, line {number}")
         url = row["url"] if isinstance(row.get("url"), str) else ""
         caption = caption if isinstance(caption, str) else None
+        if caption is not None and struck is not None:
+            caption = struck.struck(caption)
         entries.append(FolderEntry(row["image"], caption, "", problem, url))
     if not entries:
         seen = "; ".join(f"{name} is {', '.join(sorted(v)[:10])}" for name, v in met.items())

@@ -24,7 +24,7 @@ __all__ = ["PoolError", "Unit", "list_pool", "read_bytes"]
 
 SOURCE_KEYS = {
     "webdataset": {"type", "path"},
-    "folder": {"type", "path", "pairs", "where"},
+    "folder": {"type", "path", "pairs", "where", "strike"},
 }
 
 
@@ -104,7 +104,8 @@ def list_pool(pool: Sequence[Mapping[str, Any]], folder_slice: int = 1000) -> li
 
     Args:
         pool: Sources in order: ``dict(type='webdataset', path=FILE | FOLDER | GLOB)`` or
-            ``dict(type='folder', path=FOLDER, pairs=FILE | None, where=dict | None)``.
+            ``dict(type='folder', path=FOLDER, pairs=FILE | None, where=dict | None)``,
+            the latter also with ``strike``, class names to be struck out of the captions.
         folder_slice: Images per unit of an image folder.
 
     Returns:
@@ -146,7 +147,7 @@ def _list_source(row: int, source: Mapping[str, Any], folder_slice: int) -> list
     try:
         if kind == "webdataset":
             return [Unit(0, shard) for shard in _list_shards(path)]
-        entries = list_folder(path, source.get("pairs"), source.get("where"))
+        entries = list_folder(path, source.get("pairs"), source.get("where"), source.get("strike"))
         return [
             Unit(0, path, tuple(entries[first : first + folder_slice]), first)
             for first in range(0, len(entries), folder_slice)
