@@ -10,4 +10,18 @@ model = dict(
 train_dataloader = None
 val_dataloader = None
 val_evaluator = None
+# Scenes at twice their size: objects are then as large as those the base was trained on.
+test_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type="LoadImageFromFile"),
+            dict(type="LoadAnnotations", with_bbox=True),
+            dict(type="Resize", scale_factor=2.0, keep_ratio=True),
+            dict(
+                type="PackDetInputs",
+                meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
+            ),
+        ]
+    )
+)
 test_evaluator = dict(_delete_=True, type="react_mm.GTBoxAccuracy")

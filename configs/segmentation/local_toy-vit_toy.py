@@ -1,5 +1,5 @@
-# A class token per cell on the drawn world, whose small tower's patch tokens are not aligned
-# (dense_mode 'local'); background where no concept is sure. Scenes are taken as they are.
+# A local token per cell (dense_mode 'local') on the drawn world, whose small tower's patch tokens
+# say little by themselves; background where no concept is sure.
 _base_ = [
     "../_base_/models/training_free_segmentor.py",
     "../_base_/datasets/toy_segmentation.py",
@@ -12,4 +12,15 @@ model = dict(
     backbone=dict(**toy, dense_mode="local"),
     logit_scale=20.0,
     background=dict(threshold=0.5),
+)
+# At twice their size objects are as large as those the base was trained on.
+test_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type="LoadImageFromFile"),
+            dict(type="Resize", scale_factor=2.0, keep_ratio=True),
+            dict(type="LoadAnnotations"),
+            dict(type="PackSegInputs"),
+        ]
+    )
 )
