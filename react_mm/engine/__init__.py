@@ -2,6 +2,7 @@
 
 from react_mm.engine.autocast import AutocastOptimWrapper
 from react_mm.engine.checkpoint_hook import SafeCheckpointHook
+from react_mm.engine.ema_hook import TrainableEMAHook
 from react_mm.engine.export_hook import ExportHook
 from react_mm.engine.interpolation_hook import InterpolationHook
 from react_mm.engine.optim_constructor import CustomizationOptimConstructor
@@ -19,5 +20,6 @@ __all__ = [
     "PrefixCacheHook",
     "SafeCheckpointHook",
     "TextCacheHook",
+    "TrainableEMAHook",
     "VocabularyHook",
 ]

@@ -112,7 +112,9 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """mmengine's rule; the previous best is deleted after the new one is in place."""
-        self._rng = all_gather_object(rng_state()) if self.save_best else None
+        if not self.save_best:
+            return
+        self._rng = all_gather_object(rng_state())
         backend, self.file_backend = self.file_backend, _LateRemoval(self.file_backend)
         late = self.file_backend
         try:
@@ -145,6 +147,9 @@ class _LateRemoval:
 @contextmanager
 def atomic_saving(runner: Runner):
     """Inside the block ``runner.save_checkpoint`` writes verified files under their final names."""
+    if "save_checkpoint" in vars(runner):  # the best one and the regular one at the same step
+        yield
+        return
     original = runner.save_checkpoint
 
     def save(out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:

@@ -209,3 +209,19 @@ def _last(work_dir):
     path = work_dir / "losses.txt"
     lines = path.read_text().splitlines() if path.exists() else []
     return int(lines[-1].split()[0]) if lines else 0
+
+
+def test_a_best_one_is_saved_at_a_step_that_is_saved_anyway(tmp_path):
+    run = runner(tmp_path, interval=2, save_best="acc", rule="greater", max_keep_ckpts=1)
+    hook = hook_of(run)
+    run._train_loop = run.build_train_loop(run._train_loop)
+    run.optim_wrapper = run.build_optim_wrapper(run.optim_wrapper)
+    hook.before_train(run)
+    run.train_loop._iter = 1
+    hook.after_train_iter(run, 1)
+    run.train_loop._iter = 2
+    hook.after_val_epoch(run, {"acc": 0.3})
+    assert names(tmp_path) == ["best_acc_iter_2.pth", "iter_2.pth"]
+    assert find_newest_checkpoint(tmp_path).name == "iter_2.pth"
+    run.save_checkpoint  # noqa: B018 (the runner's own again)
+    assert "save_checkpoint" not in vars(run)

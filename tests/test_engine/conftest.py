@@ -1,0 +1,5 @@
+"""A tiny base for the tests of training."""
+
+from tests.test_models.conftest import base
+
+__all__ = ["base"]
