@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from react_mm.manifest import atomic_path, read_json, write_json
 
 PREFIXES = ("module.", "_orig_mod.")
+WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
     """Loads a state dict without executing anything.
 
-    Reads ``.safetensors``, or a ``torch.save`` file with ``weights_only=True``; unwraps
-    ``{'state_dict': ...}``.
+    Reads ``.safetensors``, or a ``torch.save`` file with ``weights_only=True``; takes the model's
+    part out of what a trainer saves (``{'state_dict': ..., 'optimizer': ...}``).
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -47,11 +48,24 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
             "Nothing was executed. TorchScript archives (OpenAI's original .pt) and pickles with "
             "code are refused: take the safetensors of the same weights."
         ) from error
-    while isinstance(state, Mapping) and "state_dict" in state:
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path} holds no state dict of tensors")
-    return dict(state)
+    return _state_dict_in(state, path)
+
+
+def _state_dict_in(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict inside what a trainer saved beside optimiser, scaler and counters."""
+    while isinstance(content, Mapping) and any(
+        isinstance(content.get(name), Mapping) for name in WRAPPERS
+    ):
+        content = next(content[n] for n in WRAPPERS if isinstance(content.get(n), Mapping))
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a state dict of tensors")
+    others = [f"{k} ({type(v).__name__})" for k, v in content.items() if not isinstance(v, Tensor)]
+    if others or not content:
+        raise ValueError(
+            f"{path} holds no state dict of tensors: neither it nor a part named "
+            f"{', '.join(WRAPPERS)}; it has {', '.join(others[:5]) or 'nothing'}"
+        )
+    return dict(content)
 
 
 def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -150,14 +164,30 @@ def save_delta(model: nn.Module, path: str | Path, extra: dict[str, Any] | None 
     Returns:
         The path written.
     """
+    return write_delta(path, model.delta_state(), {**model.delta_card(), **(extra or {})})
+
+
+def write_delta(path: str | Path, state: Mapping[str, Tensor], card: Mapping[str, Any]) -> Path:
+    """Writes a delta and its card.
+
+    Args:
+        path: ``.safetensors`` file to write.
+        state: What training changed, under open_clip's key names.
+        card: ``base``, ``method``, ``method_options``, ``image_tensors``, ``gate_scale``,
+            ``logit_scale``; format, hash and shapes are added.
+
+    Returns:
+        The path written.
+    """
     path = Path(path)
-    state = {k: v.detach().cpu() for k, v in model.delta_state().items()}
+    if path.suffix != ".safetensors":
+        raise ValueError(f"a delta is a .safetensors file, not {path}")
+    state = {k: v.detach().cpu() for k, v in state.items()}
     card = {
+        **card,
         "format": "react_mm.delta.v1",
-        **model.delta_card(),
         "delta_hash": content_hash(state),
         "tensors": {k: list(v.shape) for k, v in state.items()},
-        **(extra or {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_state(path, state, {"format": "react_mm.delta.v1"})

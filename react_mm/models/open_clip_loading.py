@@ -22,6 +22,7 @@ from react_mm.suggestions import near_matches
 PACKAGED_ARCHITECTURES = {"toy-vit": "toy/toy-vit.json"}
 PACKAGED_WEIGHTS = {("toy-vit", "drawn-world"): "toy/clip_toy.safetensors"}
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
+NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # of OpenAI's state dicts
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -143,7 +144,7 @@ def load_open_clip(
             )
         if path is not None and device.type != "meta":
             state = strip_prefixes(load_state(path))
-            for key in ("input_resolution", "context_length", "vocab_size"):
+            for key in NO_WEIGHTS:
                 state.pop(key, None)
             check_keys(model, state, f"{path} for architecture {arch}")
             model.load_state_dict(state)
