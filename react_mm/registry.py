@@ -10,6 +10,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
+from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS
@@ -32,6 +33,7 @@ TRANSFORMS = Registry(
 METRICS = Registry(
     "metric", parent=ROOT_METRICS, scope="react_mm", locations=["react_mm.evaluation"]
 )
+LOOPS = Registry("loop", parent=ROOT_LOOPS, scope="react_mm", locations=["react_mm.evaluation"])
 HOOKS = Registry("hook", parent=ROOT_HOOKS, scope="react_mm", locations=_ENGINE)
 DATA_SAMPLERS = Registry(
     "data sampler", parent=ROOT_DATA_SAMPLERS, scope="react_mm", locations=_ENGINE
