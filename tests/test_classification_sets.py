@@ -111,6 +111,17 @@ def test_published_templates_are_rendered_literally():
     assert json.loads(json.dumps(list(resolve_templates("dtd"))))[0] == "a photo of a {} texture."
 
 
+def test_the_lists_are_packaged(repository):
+    import tomllib
+
+    settings = tomllib.loads((repository / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]["react_mm.classification_sets"]
+    folder = repository / "react_mm" / "classification_sets"
+    packaged = {path for pattern in patterns for path in folder.glob(pattern)}
+    assert {p for p in folder.rglob("*") if p.suffix in (".json", ".txt")} <= packaged
+    assert len(packaged) > 40
+
+
 def test_unknown_sets_are_refused_with_near_matches():
     with pytest.raises(ValueError, match="did you mean.*cifar-10"):
         read_card("cifar10")

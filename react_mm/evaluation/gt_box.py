@@ -6,6 +6,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from react_mm.evaluation.class_groups import class_groups
+from react_mm.evaluation.outcomes import Outcomes, hits_of
 from react_mm.registry import METRICS
 
 
@@ -17,6 +18,8 @@ class GTBoxAccuracy(BaseMetric):
     """
 
     default_prefix = "gt_box"
+    headline = "accuracy"
+    outcomes: dict[str, Outcomes] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Counts the boxes and hits per class of each image.
@@ -37,11 +40,14 @@ class GTBoxAccuracy(BaseMetric):
                 raise ValueError(f"{sample.get('img_path')}: a label lies outside 0..{count - 1}")
             boxes = np.bincount(truth, minlength=count)
             hits = np.bincount(truth[truth == named], minlength=count)
-            self.results.append((boxes, hits))
+            self.results.append((boxes, hits, str(sample.get("img_path", ""))))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Accuracies as fractions; NaN for a group without any box."""
-        boxes, hits = (np.sum(part, axis=0) for part in zip(*results, strict=True))
+        """Accuracies as fractions; NaN for a group without any box. Keeps ``outcomes``."""
+        boxes_of, hits_in, keys = (list(part) for part in zip(*results, strict=True))
+        boxes_of, hits_in = np.stack(boxes_of), np.stack(hits_in)
+        boxes, hits = boxes_of.sum(0), hits_in.sum(0)
+        self.outcomes = {}
         figures: dict[str, float] = {}
         for group, rows in class_groups(self.dataset_meta).items():
             suffix = "" if group == "all" else f"_{group}"
@@ -50,4 +56,7 @@ class GTBoxAccuracy(BaseMetric):
             rates = hits[seen] / boxes[seen]
             figures[f"class_accuracy{suffix}"] = float(rates.mean()) if len(seen) else np.nan
             figures[f"boxes{suffix}"] = float(total)
+            if total:
+                own = hits_in[:, rows].sum(1), boxes_of[:, rows].sum(1)
+                self.outcomes[f"accuracy{suffix}"] = hits_of(keys, *own)
         return figures

@@ -117,17 +117,18 @@ class LinearProbeLoop(TestLoop):
         metrics, outcomes = self._evaluate(scores)
         self.outcomes = dict(outcomes)
         for name, runs in self._arms(train, val, test, scale):
-            values = [values for values, _ in runs]
+            values, kept = zip(*runs, strict=True)
             for key in values[0]:
-                own = torch.tensor([v[key] for v in values], dtype=torch.float64)
                 short = key.split("/", 1)[-1]
+                if short == "images" or short.startswith("class/"):
+                    continue
+                own = torch.tensor([v[key] for v in values], dtype=torch.float64)
                 metrics[f"probe/{name}/{short}"] = float(own.mean())
                 if len(runs) > 1:
                     metrics[f"probe/{name}/{short}_sd"] = float(own.std())
-            for key in runs[0][1]:
-                joined = average([kept[key] for _, kept in runs])
+                joined = average([k[key] for k in kept]) if key in kept[0] else None
                 if joined is not None:
-                    self.outcomes[f"probe/{name}/{key.split('/', 1)[-1]}"] = joined
+                    self.outcomes[f"probe/{name}/{short}"] = joined
         self.runner.call_hook("after_test_epoch", metrics=metrics)
         self.runner.call_hook("after_test")
         return metrics

@@ -15,8 +15,12 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def ratio(arrays: Arrays, weights: np.ndarray) -> float:
-    """Accuracy or recall: sum of ``hits`` over sum of ``count`` (questions asked of an image)."""
-    return float(weights @ arrays["hits"] / (weights @ arrays["count"]))
+    """Accuracy or recall: sum of ``hits`` over sum of ``count`` (questions asked of an image).
+
+    NaN where nothing was asked.
+    """
+    total = weights @ arrays["count"]
+    return float(weights @ arrays["hits"] / total) if total else float("nan")
 
 
 def class_mean(arrays: Arrays, weights: np.ndarray) -> float:
@@ -62,11 +66,24 @@ def eleven_point_map(arrays: Arrays, weights: np.ndarray) -> float:
     return float(np.mean(points))
 
 
+def mean_iou(arrays: Arrays, weights: np.ndarray) -> float:
+    """Mean over the classes that occur of pixels in ``common`` over ``predicted`` or ``labelled``.
+
+    All are counts of pixels, (N, C).
+    """
+    common, predicted, labelled = (
+        weights @ arrays[name] for name in ("common", "predicted", "labelled")
+    )
+    union = predicted + labelled - common
+    return float((common[union > 0] / union[union > 0]).mean())
+
+
 STATISTICS: dict[str, Callable[[Arrays, np.ndarray], float]] = {
     "ratio": ratio,
     "class_mean": class_mean,
     "roc_auc": roc_auc,
     "eleven_point_map": eleven_point_map,
+    "mean_iou": mean_iou,
 }
 
 

@@ -7,6 +7,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from react_mm.evaluation.class_groups import class_groups
+from react_mm.evaluation.outcomes import Outcomes
 from react_mm.registry import METRICS
 
 
@@ -24,6 +25,8 @@ class SegmentationIoU(BaseMetric):
     """
 
     default_prefix = "segmentation"
+    headline = "mIoU"
+    outcomes: dict[str, Outcomes] = {}
 
     def __init__(self, ignore_index: int = 255, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -58,12 +61,16 @@ class SegmentationIoU(BaseMetric):
                     common,
                     np.bincount(predicted, minlength=count),
                     np.bincount(label, minlength=count),
+                    str(where or ""),
                 )
             )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Figures as fractions; NaN for a group none of whose classes occurs."""
-        common, predicted, labelled = (np.sum(part, axis=0) for part in zip(*results, strict=True))
+        """Fractions, NaN for a group none of whose classes occurs; keeps ``outcomes``."""
+        *counts, keys = zip(*results, strict=True)
+        counts = [np.stack(part) for part in counts]
+        common, predicted, labelled = (part.sum(0) for part in counts)
+        self.outcomes = {}
         union = predicted + labelled - common
         iou = np.full(len(union), np.nan)
         np.divide(common, union, out=iou, where=union > 0)
@@ -73,6 +80,10 @@ class SegmentationIoU(BaseMetric):
             present = rows[labelled[rows] > 0]
             counted = rows[union[rows] > 0]
             figures[f"mIoU{suffix}"] = float(iou[counted].mean()) if len(counted) else np.nan
+            if len(counted):
+                arrays = dict(zip(("common", "predicted", "labelled"), counts, strict=True))
+                own = {name: array[:, rows] for name, array in arrays.items()}
+                self.outcomes[f"mIoU{suffix}"] = Outcomes("mean_iou", keys, own)
             zero = common[present] == 0
             figures[f"zero_iou{suffix}"] = float(zero.mean()) if len(present) else np.nan
         lines = [

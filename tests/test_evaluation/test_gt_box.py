@@ -33,6 +33,25 @@ def test_by_hand():
     assert figures["gt_box/boxes_target"] == 3
 
 
+def test_keeps_what_was_right_image_by_image():
+    metric = GTBoxAccuracy()
+    metric.dataset_meta = META
+    for number, (truth, named) in enumerate([([0, 0, 2], [0, 1, 2]), ([], []), ([2], [0])]):
+        instances = [dict(labels=torch.tensor(v, dtype=torch.long)) for v in (truth, named)]
+        sample = dict(
+            img_path=f"{number}.png", gt_instances=instances[0], pred_instances=instances[1]
+        )
+        metric.process({}, [sample])
+    figures = metric.evaluate(3)
+    kept = metric.outcomes
+    assert set(kept) == {"accuracy", "accuracy_target", "accuracy_other"}
+    for name, outcomes in kept.items():
+        assert outcomes.value() == pytest.approx(figures[f"gt_box/{name}"])
+        assert outcomes.keys == ("0.png", "1.png", "2.png")
+    assert kept["accuracy"].value([1, 0, 0]) == pytest.approx(2 / 3)
+    assert math.isnan(kept["accuracy"].value([0, 1, 0]))  # a resample without a box
+
+
 def test_groups_without_boxes_or_novel_classes():
     figures = evaluate([([0], [0])])
     assert math.isnan(figures["gt_box/accuracy_target"])

@@ -49,6 +49,22 @@ def test_equals_a_confusion_matrix():
     assert figures["segmentation/pixel_accuracy"] == pytest.approx(hits.sum() / confusion.sum())
 
 
+def test_keeps_pixel_counts_image_by_image():
+    rng = np.random.default_rng(2)
+    pairs = [(rng.integers(0, 6, (8, 8)), rng.integers(0, 6, (8, 8))) for _ in range(3)]
+    metric = SegmentationIoU()
+    metric.dataset_meta = META
+    for label, predicted in pairs:
+        metric.process({}, [sample(label, predicted)])
+    figures = metric.evaluate(3)
+    for name, outcomes in metric.outcomes.items():
+        assert outcomes.value() == pytest.approx(figures[f"segmentation/{name}"])
+    # two draws of the first image and one of the last equal a test set of these three
+    drawn = evaluate([pairs[0], pairs[0], pairs[2]])
+    for name, outcomes in metric.outcomes.items():
+        assert outcomes.value([2, 0, 1]) == pytest.approx(drawn[f"segmentation/{name}"])
+
+
 def test_agrees_with_mmseg():
     from mmseg.evaluation.metrics import IoUMetric
 
