@@ -111,6 +111,25 @@ def test_published_templates_are_rendered_literally():
     assert json.loads(json.dumps(list(resolve_templates("dtd"))))[0] == "a photo of a {} texture."
 
 
+def test_the_documents_table_is_that_of_the_cards(repository):
+    text = (repository / "docs" / "evaluation.md").read_text()
+    words = dict(
+        top1="accuracy", mean_class="mean of the classes", map11="11-point mAP", roc_auc="ROC AUC"
+    )
+    for name in set_names():
+        card = read_card(name)
+        sizes = [
+            f"{card.images[s]:,}" if s in card.images else "-" for s in ("train", "val", "test")
+        ]
+        row = f"| `{name}` | {card.classes} | {card.templates} | {' / '.join(sizes)} | "
+        assert row + words[card.metric] + " |" in text
+    for row in read_card("imagenet-1k").published:
+        assert any(
+            line.startswith(f"| {row['base']} |") and str(row["value"]) in line
+            for line in text.splitlines()
+        )
+
+
 def test_the_lists_are_packaged(repository):
     import tomllib
 
