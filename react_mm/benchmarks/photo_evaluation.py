@@ -1,8 +1,8 @@
-"""Grocery accuracy and COCO recall of lite towers, from stored tokens: seconds per model."""
+"""Accuracy in a domain and COCO recall of lite towers, from stored tokens: seconds per model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,42 @@ from react_mm.models.clip import CLIP
 from react_mm.models.prefix import prefix_encoder, prefix_identity
 from react_mm.registry import DATASETS
 
-SPLITS = {"val": ("val", "train"), "test": ("test", "val")}
-"""Ours -> the split of grocery and that of coco_mini."""
+COCO_SPLITS = {"val": "train", "test": "val"}
+"""Ours -> the split of coco_mini."""
 TOP = 5
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What is customized for.
+
+    Attributes:
+        name: Its name, a folder of ``$REACT_MM_DATA``.
+        zero_shot: Config of its labelled images, below ``configs/``.
+        retrieval: Config of the retrieval, below ``configs/``.
+        splits: Ours -> the domain's own name of the split.
+    """
+
+    name: str
+    zero_shot: str
+    retrieval: str
+    splits: Mapping[str, str]
+
+
+DOMAINS = {
+    "grocery": Domain(
+        "grocery",
+        "zero_shot_classification/lite_grocery.py",
+        "retrieval/real_photos_lite.py",
+        {"val": "val", "test": "test"},
+    ),
+    "clothing": Domain(
+        "clothing",
+        "zero_shot_classification/lite_clothing.py",
+        "retrieval/real_photos_lite_clothing.py",
+        {"val": "validation", "test": "test"},
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -45,64 +78,90 @@ class PhotoSplit:
     """The images of one split as tokens of the frozen trunk, with labels and captions.
 
     Args:
-        split: ``val`` (grocery val, COCO train) or ``test`` (grocery test, COCO val).
+        split: ``val`` (the domain's validation images, COCO train) or ``test`` (its test images,
+            COCO val).
         configs: Folder of the shipped configs.
         model: The base; embeds captions and what the store lacks.
         store: Folder of the :class:`PrefixStore`.
+        domain: The domain.
     """
 
-    def __init__(self, split: str, configs: Path, model: CLIP, store: Path) -> None:
-        grocery_split, coco_split = SPLITS[split]
-        folder = configs / "zero_shot_classification"
-        grocery = Config.fromfile(str(folder / "lite_grocery.py")).test_dataloader.dataset
-        coco = Config.fromfile(str(folder / "lite_coco-retrieval.py")).test_dataloader.dataset
-        grocery.where = {"split": grocery_split}
-        coco.where = {"split": coco_split}
+    def __init__(
+        self,
+        split: str,
+        configs: Path,
+        model: CLIP,
+        store: Path,
+        domain: Domain = DOMAINS["grocery"],
+    ) -> None:
+        images = Config.fromfile(str(configs / domain.zero_shot)).test_dataloader.dataset
+        general = configs / "zero_shot_classification" / "lite_coco-retrieval.py"
+        coco = Config.fromfile(str(general)).test_dataloader.dataset
+        images.where = {"split": domain.splits[split]}
+        coco.where = {"split": COCO_SPLITS[split]}
         self.name = split
-        self.grocery, self.coco = DATASETS.build(grocery), DATASETS.build(coco)
-        self.labels = np.array(self.grocery.labels)
+        self.domain, self.coco = DATASETS.build(images), DATASETS.build(coco)
+        self.labels = np.array(self.domain.labels)
         self.owner = np.repeat(np.arange(len(self.coco)), [len(c) for c in self.coco.captions])
-        self.grocery_tokens = _tokens(self.grocery, model, store)
+        self.domain_tokens = _tokens(self.domain, model, store)
         self.coco_tokens = _tokens(self.coco, model, store)
         captions = [text for texts in self.coco.captions for text in texts]
         chunks = [model.encode_text(captions[i : i + 64]) for i in range(0, len(captions), 64)]
         self.text = F.normalize(torch.cat(chunks).float(), dim=-1).numpy()
 
     @torch.no_grad()
-    def hits(self, model: CLIP, head: Head | None = None) -> dict[str, np.ndarray]:
+    def hits(
+        self, model: CLIP, head: Head | None = None, pixels: bool = False
+    ) -> dict[str, np.ndarray]:
         """What a model gets right, item by item.
 
         Args:
             model: The model, at the gate scale it has; its vocabulary is replaced.
             head: For the linear baselines: from frozen outputs to embeddings.
+            pixels: Run the whole tower: for a model whose trunk is not the base's.
 
         Returns:
-            ``grocery`` bool (images,); ``coco`` bool (captions,), the image is among the first 5;
+            ``domain`` bool (images,); ``coco`` bool (captions,), the image is among the first 5;
             ``coco_image`` bool (images,), a caption of it is among the first 5.
         """
         model.eval()
-        model.set_vocabulary(self.grocery.metainfo["classes"])
-        similarity = model.class_similarity(_embed(model, self.grocery_tokens, head))
-        image = _embed(model, self.coco_tokens, head).numpy()
-        i2t, t2i = best_ranks(image, self.text, self.owner)
+        model.set_vocabulary(self.domain.metainfo["classes"])
+        if pixels:
+            found = [embed_pixels(model, dataset) for dataset in (self.domain, self.coco)]
+        else:
+            tokens = (self.domain_tokens, self.coco_tokens)
+            found = [_embed(model, part, head) for part in tokens]
+        i2t, t2i = best_ranks(found[1].numpy(), self.text, self.owner)
         return {
-            "grocery": similarity.argmax(-1).numpy() == self.labels,
+            "domain": model.class_similarity(found[0]).argmax(-1).numpy() == self.labels,
             "coco": t2i < TOP,
             "coco_image": i2t < TOP,
         }
+
+
+@torch.no_grad()
+def embed_pixels(model: CLIP, dataset: Any, batch_size: int = 64) -> torch.Tensor:
+    """Embeddings of a data set's images by the whole tower, float (N, D), L2-normalised."""
+    found = []
+    for start in range(0, len(dataset), batch_size):
+        rows = range(start, min(start + batch_size, len(dataset)))
+        inputs = torch.stack([dataset.load(i)["inputs"] for i in rows])
+        images = model.data_preprocessor({"inputs": inputs})["inputs"]
+        found.append(F.normalize(model.encode_image(images).float(), dim=-1))
+    return torch.cat(found)
 
 
 def scores(hits: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, float]:
     """Fractions from :meth:`PhotoSplit.hits`.
 
     Returns:
-        ``grocery`` over the images, ``grocery_mean_class`` over the classes, ``coco_t2i`` and
+        ``domain`` over the images, ``domain_mean_class`` over the classes, ``coco_t2i`` and
         ``coco_i2t`` (recall@5).
     """
-    per_class = [hits["grocery"][labels == c].mean() for c in np.unique(labels)]
+    per_class = [hits["domain"][labels == c].mean() for c in np.unique(labels)]
     return {
-        "grocery": float(hits["grocery"].mean()),
-        "grocery_mean_class": float(np.mean(per_class)),
+        "domain": float(hits["domain"].mean()),
+        "domain_mean_class": float(np.mean(per_class)),
         "coco_t2i": float(hits["coco"].mean()),
         "coco_i2t": float(hits["coco_image"].mean()),
     }
@@ -120,16 +179,16 @@ def resampled(
         seed: Of the draws.
 
     Returns:
-        ``grocery`` and ``coco_t2i``: float (draws,).
+        ``domain`` and ``coco_t2i``: float (draws,).
     """
     generator = np.random.default_rng(seed)
-    grocery = np.asarray(hits["grocery"], float)
+    right_images = np.asarray(hits["domain"], float)
     count = np.bincount(owner)
     right = np.bincount(owner, weights=np.asarray(hits["coco"], float))
-    values: dict[str, list[float]] = {"grocery": [], "coco_t2i": []}
+    values: dict[str, list[float]] = {"domain": [], "coco_t2i": []}
     for _ in range(draws):
-        values["grocery"].append(
-            grocery[generator.integers(len(grocery), size=len(grocery))].mean()
+        values["domain"].append(
+            right_images[generator.integers(len(right_images), size=len(right_images))].mean()
         )
         pick = generator.integers(len(count), size=len(count))
         values["coco_t2i"].append(right[pick].sum() / count[pick].sum())

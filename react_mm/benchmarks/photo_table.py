@@ -57,7 +57,7 @@ def summarise(
             "gain": {k: _interval(v - draws["base"][k]) for k, v in draws[name].items()},
         }
     scales = sorted({row["scale"] for row in curve})
-    keys = ("grocery", "coco_t2i", "coco_i2t")
+    keys = ("domain", "coco_t2i", "coco_i2t")
     averaged = [
         {"scale": s, **{k: float(np.mean([r[k] for r in curve if r["scale"] == s])) for k in keys}}
         for s in scales
@@ -65,7 +65,7 @@ def summarise(
     return {
         "arms": arms,
         "gate_curve": averaged,
-        "images": {"grocery": len(labels), "coco": int(owner[-1]) + 1, "captions": len(owner)},
+        "images": {"domain": len(labels), "coco": int(owner[-1]) + 1, "captions": len(owner)},
     }
 
 
@@ -74,7 +74,7 @@ def write_table(path: Path, results: Mapping[str, Any]) -> None:
     count = results["images"]
     gates = results["choices"]["gates"]
     lines = [
-        f"{len(results['seeds'])} seeds; {count['grocery']} grocery test photos, {count['coco']} "
+        f"{len(results['seeds'])} seeds; {count['domain']} grocery test photos, {count['coco']} "
         f"COCO val photos with {count['captions']} captions. Mean ± standard deviation over the "
         "seeds, then the 95 % bootstrap interval over images. Per cent.",
         "",
@@ -86,8 +86,8 @@ def write_table(path: Path, results: Mapping[str, Any]) -> None:
         arm = results["arms"][name]
         mean, sd, interval = arm["mean"], arm["sd"], arm["interval"]
         lines.append(
-            f"| {NAMES.get(name, name)} | {_cell('grocery', mean, sd, interval)} "
-            f"| {_cell('grocery_mean_class', mean, sd)} | {_cell('coco_t2i', mean, sd, interval)} "
+            f"| {NAMES.get(name, name)} | {_cell('domain', mean, sd, interval)} "
+            f"| {_cell('domain_mean_class', mean, sd)} | {_cell('coco_t2i', mean, sd, interval)} "
             f"| {_cell('coco_i2t', mean, sd)} |"
         )
     lines += [
@@ -99,7 +99,7 @@ def write_table(path: Path, results: Mapping[str, Any]) -> None:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {row['scale']:g} | {100 * row['grocery']:.1f} | {100 * row['coco_t2i']:.1f} "
+        f"| {row['scale']:g} | {100 * row['domain']:.1f} | {100 * row['coco_t2i']:.1f} "
         f"| {100 * row['coco_i2t']:.1f} |"
         for row in results["gate_curve"]
     ]
@@ -113,7 +113,7 @@ def write_table(path: Path, results: Mapping[str, Any]) -> None:
     lines += [
         f"| {row['kind']} | {row['temperature']:g} | {'yes' if row['centred'] else 'no'} "
         f"| {100 * row['coco_t2i']:.1f} | {100 * row['coco_i2t']:.1f} "
-        f"| {100 * row['grocery']:.1f} |"
+        f"| {100 * row['domain']:.1f} |"
         for row in results["base_heads"]
     ]
     with atomic_path(path) as temporary:

@@ -14,7 +14,14 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 
-from react_mm.benchmarks.photo_evaluation import Images, PhotoSplit, images_of_pairs, scores
+from react_mm.benchmarks.photo_evaluation import (
+    DOMAINS,
+    Domain,
+    Images,
+    PhotoSplit,
+    images_of_pairs,
+    scores,
+)
 from react_mm.benchmarks.photo_heads import HEADS, fit_head
 from react_mm.benchmarks.photo_table import summarise, write_table
 from react_mm.datasets.cached_pairs import CachedPairDataset
@@ -42,7 +49,7 @@ BASE_HEADS = (
     *({"kind": "conse", "temperature": t, "centred": True} for t in (1.0, 2.0, 3.0, 4.0, 6.0)),
     {"kind": "linear", "temperature": 1.0, "centred": True},
 )
-RETRIEVAL = "retrieval/real_photos_lite.py"
+SCORES = ("domain", "domain_mean_class", "coco_t2i", "coco_i2t")
 
 
 class PhotoRun:
@@ -52,11 +59,20 @@ class PhotoRun:
         folder: Output folder.
         seeds: Seeds of the order of the pairs and of the blocks' first weights.
         iterations: Candidates for the length of training.
+        domain: What is customized for.
     """
 
+    recommended = "recommended"
+    head_epochs = HEAD_EPOCHS
+
     def __init__(
-        self, folder: Path, seeds: Sequence[int] = (0, 1, 2), iterations: Sequence[int] = ITERATIONS
+        self,
+        folder: Path,
+        seeds: Sequence[int] = (0, 1, 2),
+        iterations: Sequence[int] = ITERATIONS,
+        domain: Domain = DOMAINS["grocery"],
     ) -> None:
+        self.domain = domain
         self.folder, self.seeds, self.iterations = folder, tuple(seeds), tuple(iterations)
         self.configs = configs_folder()
         self.stages = Stages(folder)
@@ -74,23 +90,20 @@ class PhotoRun:
     def split(self, name: str) -> PhotoSplit:
         """The images of a split as tokens, embedded once."""
         if name not in self._splits:
-            self._splits[name] = PhotoSplit(name, self.configs, self.base, self.store)
+            self._splits[name] = PhotoSplit(name, self.configs, self.base, self.store, self.domain)
         return self._splits[name]
 
     def run(self) -> dict[str, Any]:
         """Everything; returns what ``results.json`` holds."""
-        base_heads = self.stages.run("base heads", self._base_heads, {"heads": BASE_HEADS})
-        retrieved = self.stages.run("retrieve", self._retrieve, self._settings())
-        for number in self.iterations:
-            self._train("recommended", self.seeds[0], number)
-        names = [self._name("recommended", self.seeds[0], n) for n in self.iterations]
-        choice = self.stages.run(
-            "choose", self._choose, {"iterations": self.iterations}, after=names
+        base_heads = self.stages.run(
+            "base heads", self._base_heads, {"heads": BASE_HEADS, "scores": SCORES}
         )
+        retrieved = self.stages.run("retrieve", self._retrieve, self._settings())
+        choice = self._choose_length()
         heads = self.stages.run(
             "choose heads",
             self._choose_heads,
-            {"heads": HEADS, "epochs": HEAD_EPOCHS},
+            {"heads": HEADS, "epochs": self.head_epochs, "scores": SCORES},
             after=("retrieve",),
         )
         write_json(self.folder / "choices.json", {"gates": choice, "heads": heads})
@@ -100,7 +113,7 @@ class PhotoRun:
         measured = self.stages.run(
             "test",
             lambda: self._test(choice, heads),
-            {"seeds": self.seeds, "recipes": RECIPES},
+            {"seeds": self.seeds, "recipes": RECIPES, "scores": SCORES},
             after=("choose", "choose heads", *self._trained(choice["iterations"])),
         )
         results = {
@@ -115,6 +128,14 @@ class PhotoRun:
         write_table(self.folder / "results.md", results)
         return results
 
+    def _choose_length(self) -> dict[str, Any]:
+        """Trains the recommended recipe at every length, and chooses on the validation data."""
+        for number in self.iterations:
+            self._train(self.recommended, self.seeds[0], number)
+        names = [self._name(self.recommended, self.seeds[0], n) for n in self.iterations]
+        settings = {"iterations": self.iterations, "scores": SCORES}
+        return self.stages.run("choose", self._choose, settings, after=names)
+
     def _build(self, delta: Path | None = None) -> CLIP:
         config = Config.fromfile(str(self.configs / "_base_/models/lite.py")).model
         model = MODELS.build(dict(config)).eval()
@@ -123,7 +144,7 @@ class PhotoRun:
         return model
 
     def _settings(self) -> dict[str, Any]:
-        settings = Config.fromfile(str(self.configs / RETRIEVAL)).to_dict()
+        settings = Config.fromfile(str(self.configs / self.domain.retrieval)).to_dict()
         return {**settings, "work_dir": str(self.folder / "retrieval")}
 
     def _base_heads(self) -> dict[str, Any]:
@@ -139,7 +160,7 @@ class PhotoRun:
 
         settings = self._settings()
         run_retrieval(settings, build_encoder(settings["encoder"]))
-        return describe_retrieved(self.folder / "retrieval")
+        return describe_retrieved(self.folder / "retrieval", self.domain.name)
 
     @staticmethod
     def _name(recipe: str, seed: int, iterations: int) -> str:
@@ -182,13 +203,13 @@ class PhotoRun:
         """Length and gate scale of the recommended recipe, on the validation data."""
         split, candidates = self.split("val"), []
         for iterations in self.iterations:
-            model = self._build(self._delta("recommended", self.seeds[0], iterations))
+            model = self._build(self._delta(self.recommended, self.seeds[0], iterations))
             curve = []
             for scale in GATE_SCALES:
                 model.set_gate_scale(scale)
                 value = scores(split.hits(model), split.labels)
                 curve.append(
-                    {"scale": scale, "target": value["grocery"], "other": value["coco_t2i"]}
+                    {"scale": scale, "target": value["domain"], "other": value["coco_t2i"]}
                 )
             scale = choose_gate_scale(curve)
             target = next(row["target"] for row in curve if row["scale"] == scale)
@@ -225,12 +246,12 @@ class PhotoRun:
         floor = scores(split.hits(self.base), split.labels)["coco_t2i"] - ALLOWED_DROP
         for name, (_, weight) in HEADS.items():
             rows = []
-            for epochs in HEAD_EPOCHS:
+            for epochs in self.head_epochs:
                 head = fit_head(name, pairs, text, general, epochs, self.seeds[0])
                 value = scores(split.hits(self.base, head), split.labels)
                 rows.append({"epochs": epochs, **value})
             kept = [row for row in rows if not weight or row["coco_t2i"] >= floor] or rows[:1]
-            chosen[name] = {"epochs": choose_largest(kept, by="grocery")["epochs"], "rows": rows}
+            chosen[name] = {"epochs": choose_largest(kept, by="domain")["epochs"], "rows": rows}
         return chosen
 
     def _test(self, choice: dict[str, Any], heads: dict[str, Any]) -> dict[str, Any]:
@@ -265,16 +286,16 @@ class PhotoRun:
         return rows
 
 
-def describe_retrieved(folder: Path) -> dict[str, Any]:
-    """How many pairs were retrieved, and from which folder of the pool they came."""
+def describe_retrieved(folder: Path, domain: str = "grocery") -> dict[str, Any]:
+    """How many pairs were retrieved, and how many of them from the domain's own folder."""
     import pyarrow.parquet as pq
 
     rows = pq.read_table(folder / "retrieved" / "pairs.parquet").to_pylist()
-    grocery = sum("/grocery/" in row["source"] for row in rows)
+    own = sum(f"/{domain}/" in row["source"] for row in rows)
     return {
         "pairs": len(rows),
         "concepts": len({row["concept"] for row in rows}),
         "distinct_captions": len({row["caption"] for row in rows}),
-        "from_grocery": grocery / max(1, len(rows)),
+        "from_domain": own / max(1, len(rows)),
         "modes": {m: sum(m in row["modes"] for row in rows) for m in ("T2I", "T2T")},
     }

@@ -12,7 +12,7 @@ OWNER = np.array([0, 0, 1, 1, 1, 2])
 
 def hits(grocery, coco):
     return {
-        "grocery": np.array(grocery, bool),
+        "domain": np.array(grocery, bool),
         "coco": np.array(coco, bool),
         "coco_image": np.array([True, False, False]),
     }
@@ -24,8 +24,8 @@ BETTER = hits([1, 1, 1, 0], [1, 1, 0, 0, 0, 1])
 
 def test_scores_are_fractions_over_images_classes_and_captions():
     assert scores(BETTER, LABELS) == {
-        "grocery": 0.75,
-        "grocery_mean_class": 0.5,
+        "domain": 0.75,
+        "domain_mean_class": 0.5,
         "coco_t2i": 0.5,
         "coco_i2t": pytest.approx(1 / 3),
     }
@@ -33,7 +33,7 @@ def test_scores_are_fractions_over_images_classes_and_captions():
 
 def test_bootstrap_resamples_images_with_all_their_captions():
     draws = resampled(BETTER, OWNER, draws=4000)
-    assert draws["grocery"].mean() == pytest.approx(0.75, abs=0.02)
+    assert draws["domain"].mean() == pytest.approx(0.75, abs=0.02)
     # of one image's captions all or none are drawn: 2 of 2, 0 of 3 or 1 of 1, three times
     expected = []
     for a in range(3):
@@ -49,24 +49,24 @@ def test_bootstrap_resamples_images_with_all_their_captions():
 def test_differences_from_the_base_are_paired_and_seeds_give_a_spread(tmp_path):
     arms = {"base": [BASE], "recommended": [BETTER, BASE, BETTER], "control": [BASE, BASE, BASE]}
     curve = [
-        {"seed": s, "scale": scale, "grocery": 0.5 + s, "coco_t2i": 0.1, "coco_i2t": 0.2}
+        {"seed": s, "scale": scale, "domain": 0.5 + s, "coco_t2i": 0.1, "coco_i2t": 0.2}
         for s in (0, 1)
         for scale in (0.0, 1.0)
     ]
     result = summarise(arms, LABELS, OWNER, curve)
     recommended = result["arms"]["recommended"]
-    assert recommended["mean"]["grocery"] == pytest.approx((0.75 + 0.25 + 0.75) / 3)
-    assert recommended["sd"]["grocery"] == pytest.approx(np.std([0.75, 0.25, 0.75], ddof=1))
-    assert result["arms"]["control"]["gain"]["grocery"] == [0.0, 0.0]  # the same images are drawn
-    assert recommended["gain"]["grocery"][1] > 0
-    assert result["arms"]["base"]["sd"]["grocery"] is None
-    assert result["gate_curve"][0]["grocery"] == 1.0
-    assert result["images"] == {"grocery": 4, "coco": 3, "captions": 6}
+    assert recommended["mean"]["domain"] == pytest.approx((0.75 + 0.25 + 0.75) / 3)
+    assert recommended["sd"]["domain"] == pytest.approx(np.std([0.75, 0.25, 0.75], ddof=1))
+    assert result["arms"]["control"]["gain"]["domain"] == [0.0, 0.0]  # the same images are drawn
+    assert recommended["gain"]["domain"][1] > 0
+    assert result["arms"]["base"]["sd"]["domain"] is None
+    assert result["gate_curve"][0]["domain"] == 1.0
+    assert result["images"] == {"domain": 4, "coco": 3, "captions": 6}
 
     choices = {"gates": {"iterations": 300, "gate_scale": 0.75}}
     heads = [
         {"kind": "conse", "temperature": 3.0, "centred": True}
-        | {"coco_t2i": 0.6, "coco_i2t": 0.5, "grocery": 0.2}
+        | {"coco_t2i": 0.6, "coco_i2t": 0.5, "domain": 0.2}
     ]
     write_table(
         tmp_path / "t.md", {**result, "seeds": [0, 1, 2], "choices": choices, "base_heads": heads}
