@@ -13,6 +13,24 @@ from react_mm.toy.demo.tasks import TASKS
 Options = dict[str, Any]
 
 
+def customize(path: Path, options: Options, delta: Path, title: str) -> dict[str, Any]:
+    """Trains a recipe in the delta's folder, which is emptied first.
+
+    Args:
+        path: Config file.
+        options: As after ``--cfg-options``.
+        delta: Where the stored customization goes.
+        title: Text in front of the progress bar.
+
+    Returns:
+        The number of trained parameters and of iterations.
+    """
+    shutil.rmtree(delta.parent, ignore_errors=True)
+    runner = running.train(path, delta.parent, options, title)
+    trained = sum(p.numel() for p in runner.model.parameters() if p.requires_grad)
+    return {"trainable_parameters": trained, "iterations": runner.iter}
+
+
 def train_detector(path: Path, options: Options, checkpoint: Path, title: str) -> dict[str, Any]:
     """Trains the box branch in the checkpoint's folder, which is emptied first.
 

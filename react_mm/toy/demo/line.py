@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +68,7 @@ class Demo:
         with RunLock(self.folder), contextlib.closing(self.lanes):
             self.prepare()
             self.retrieval.run_all(self.stages, after=("world", "base"))
-            for arm in RECIPES:
-                self.customize(arm)
+            self.customize()
             curve = self.choose_gate_scale()
             self.choose_dense()
             self.train_detectors()
@@ -100,32 +98,26 @@ class Demo:
         (measured,) = self._on_val(TASKS["zero-shot"], [("before", {})])
         return {"weights": self._base_hash(), **TASKS["zero-shot"].read(measured)}
 
-    def customize(self, arm: str) -> None:
-        """Trains one recipe; its delta is the stage's output."""
-        path = self.configs / RECIPES[arm]
-        options: Options = {"randomness.seed": self.seed}
-        options["retrieved"] = str(self.retrieval.retrieved)
-        options["general"] = str(self.retrieval.sample("general"))
-        if arm == "control":
-            options["control"] = str(self.retrieval.sample("control"))
-            options.pop("retrieved")
-        if arm == "plain":
-            options.pop("general")
-        if self.short:
-            options["train_cfg.max_iters"] = 2
-        name = f"customize {arm}"
-        work_dir = self.stages.work_dir(name)
-
-        def _train() -> Result:
-            shutil.rmtree(work_dir, ignore_errors=True)
-            runner = running.train(path, work_dir, options, name)
-            trained = sum(p.numel() for p in runner.model.parameters() if p.requires_grad)
-            return {"trainable_parameters": trained, "iterations": runner.iter}
-
-        settings = {"config": running.text_of(path, work_dir, options)}
-        delta = self.delta(arm)
-        outputs = [delta, delta.with_suffix(".json")]
-        self.stages.run(name, _train, settings, after=["export", "sample"], outputs=outputs)
+    def customize(self) -> None:
+        """Trains the recipes; their deltas are the stages' outputs."""
+        todo = []
+        for arm, recipe in RECIPES.items():
+            path, name, delta = self.configs / recipe, f"customize {arm}", self.delta(arm)
+            options: Options = {"randomness.seed": self.seed}
+            options["retrieved"] = str(self.retrieval.retrieved)
+            options["general"] = str(self.retrieval.sample("general"))
+            if arm == "control":
+                options["control"] = str(self.retrieval.sample("control"))
+                options.pop("retrieved")
+            if arm == "plain":
+                options.pop("general")
+            if self.short:
+                options["train_cfg.max_iters"] = 2
+            settings = {"config": running.text_of(path, delta.parent, options)}
+            outputs = [delta, delta.with_suffix(".json")]
+            arguments, after = (path, options, delta, name), ["export", "sample"]
+            todo.append(Job(name, jobs.customize, arguments, settings, after, outputs))
+        self.stages.run_beside(todo, self.lanes)
 
     def delta(self, arm: str) -> Path | None:
         """The stored customization of an arm; None for the base."""
