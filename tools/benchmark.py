@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"benchmark {args.name}{' (quick)' if args.quick else ''} ...")
     rows = module.run(quick=args.quick)
     for row in rows:
-        print(f"{row['name']:42s} {row['value']:14.4g} {row['unit']}")
+        method = row["settings"].get("method", "")
+        print(f"{row['name']:42s} {method:28s} {row['value']:14.4g} {row['unit']}")
     if args.out is not None:
         write_json(args.out, rows)
         print(f"wrote {args.out}")
