@@ -103,6 +103,7 @@ class MatrixRun(PhotoRun):
         self.lanes = Lanes(lanes) if lanes > 1 else None
         self.store, self.embeddings = folder.parent / "prefix", embeddings
         self.head_epochs = (1,) if quick else self.head_epochs
+        self.scales = (0.0, 1.0) if quick else GATE_SCALES
         self.length = self.iterations[0]
 
     def run(self) -> dict[str, Any]:
@@ -119,7 +120,12 @@ class MatrixRun(PhotoRun):
         self.length = self._choose_length()["iterations"]
         self._train_rows()
         trained = [self._name(r, s, self.length) for r in self.rows for s in self.seeds]
-        settings = {"seeds": self.seeds, "rows": list(self.rows), "scores": SCORES}
+        settings = {
+            "seeds": self.seeds,
+            "rows": list(self.rows),
+            "scores": SCORES,
+            "candidates": self.scales,
+        }
         first = [self._name(row, self.seeds[0], self.length) for row in self.rows]
         scales = self.stages.run("scales", self._choose_scales, settings, after=("choose", *first))
         heads = self.stages.run(
@@ -232,8 +238,11 @@ class MatrixRun(PhotoRun):
         split, chosen = self.split("val"), {}
         for name, row in self.rows.items():
             trained, curve = self._trained_row(name, self.seeds[0]), []
-            for scale in GATE_SCALES:
-                value = scores(split.hits(trained.at(scale), pixels=not row.by_gates), split.labels)
+            for scale in self.scales:
+                value = scores(
+                    split.hits(trained.at(scale), pixels=scale > 0 and not row.by_gates),
+                    split.labels,
+                )
                 curve.append(
                     {"scale": scale, "target": value["domain"], "other": value["coco_t2i"]}
                 )
@@ -268,12 +277,11 @@ class MatrixRun(PhotoRun):
         for name, row in self.rows.items():
             chosen = scales[name]["scale"]
             for seed in self.seeds:
-                wanted = (
-                    set(GATE_SCALES) if row.by_gates or seed == self.seeds[0] else {chosen, 1.0}
-                )
+                # A changed trunk runs from pixels: its curve is left to the validation data.
+                wanted = set(self.scales) if row.by_gates else {chosen, 1.0}
                 trained = self._trained_row(name, seed)
                 for scale in sorted(wanted):
-                    got = split.hits(trained.at(scale), pixels=not row.by_gates)
+                    got = split.hits(trained.at(scale), pixels=scale > 0 and not row.by_gates)
                     curve.append(
                         {"row": name, "seed": seed, "scale": scale, **scores(got, split.labels)}
                     )

@@ -64,6 +64,7 @@ class PhotoRun:
 
     recommended = "recommended"
     head_epochs = HEAD_EPOCHS
+    scales: Sequence[float] = GATE_SCALES
 
     def __init__(
         self,
@@ -205,7 +206,7 @@ class PhotoRun:
         for iterations in self.iterations:
             model = self._build(self._delta(self.recommended, self.seeds[0], iterations))
             curve = []
-            for scale in GATE_SCALES:
+            for scale in self.scales:
                 model.set_gate_scale(scale)
                 value = scores(split.hits(model), split.labels)
                 curve.append(
