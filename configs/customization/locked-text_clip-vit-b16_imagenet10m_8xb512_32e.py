@@ -1,4 +1,4 @@
-# REACT's locked-text tuning of ViT-B/16 as published: the image tower at lr 5e-5.
+# REACT's locked-text tuning of ViT-B/16: the image tower at lr 5e-5.
 _base_ = "gated-image_clip-vit-b16_imagenet10m_8xb512_32e.py"
 model = dict(method="locked-text", method_options=dict(_delete_=True))
 optim_wrapper = dict(optimizer=dict(lr=5e-5))

@@ -1,5 +1,6 @@
 """Which image has which class: class folders, lists, and how a written label finds its class."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -62,8 +63,11 @@ class LabelNumbers:
         self.folders = tuple(folders) if folders is not None else self.names
         if len(self.folders) != len(self.names):
             raise ValueError(f"{len(self.folders)} folder names for {len(self.names)} classes")
-        self._number = {folded(name): index for index, name in enumerate(self.names)}
-        if len(self._number) != len(self.names):
+        # ImageNet has "missile" and "missile_": where folders say which is which, neither counts.
+        alike = Counter(folded(name) for name in self.names)
+        numbered = ((folded(name), index) for index, name in enumerate(self.names))
+        self._number = {name: index for name, index in numbered if alike[name] == 1}
+        if folders is None and len(self._number) != len(self.names):
             raise ValueError("two class names differ in case, '_', '-', '/' or spaces alone")
         written = {folded(folder): index for index, folder in enumerate(self.folders)}
         if len(written) != len(self.folders):

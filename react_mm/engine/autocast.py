@@ -1,6 +1,6 @@
 """Mixed precision where mmengine's AmpOptimWrapper refuses: bfloat16 on the CPU."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -38,10 +38,15 @@ class AutocastOptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module):
         """Adds autocast to what ``OptimWrapper`` does (gradient synchronisation)."""
-        kernel = nullcontext()
-        if (
-            self.device_type == "cpu"
-        ):  # the fused kernel's bfloat16 backward is several times slower
-            kernel = sdpa_kernel(SDPBackend.MATH)
-        with super().optim_context(model), torch.autocast(self.device_type, torch.bfloat16), kernel:
+        autocast = torch.autocast(self.device_type, torch.bfloat16)
+        with super().optim_context(model), autocast, self._kernel():
             yield
+
+    def backward(self, loss: torch.Tensor, **kwargs) -> None:
+        """Uses the forward pass's kernel, for activations that are recomputed (``with_cp``)."""
+        with self._kernel():
+            super().backward(loss, **kwargs)
+
+    def _kernel(self) -> AbstractContextManager:
+        # The fused kernel's bfloat16 backward on the CPU is several times slower.
+        return sdpa_kernel(SDPBackend.MATH) if self.device_type == "cpu" else nullcontext()

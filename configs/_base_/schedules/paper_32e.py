@@ -1,7 +1,7 @@
 # REACT's schedule: 32 epochs of 8.53 M pairs at a batch of 4,096, 5,000 steps warm-up.
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=66_640, val_interval=10_000)
 optim_wrapper = dict(
-    type="AmpOptimWrapper",
+    type="react_mm.MixedPrecisionOptimWrapper",
     constructor="react_mm.CustomizationOptimConstructor",
     optimizer=dict(type="AdamW", lr=5e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
 )

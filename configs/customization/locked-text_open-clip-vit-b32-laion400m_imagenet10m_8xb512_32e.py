@@ -1,0 +1,4 @@
+# REACT's locked-text tuning of OpenCLIP ViT-B/32 (LAION-400M): the image tower at lr 5e-5.
+_base_ = "gated-image_open-clip-vit-b32-laion400m_imagenet10m_8xb512_32e.py"
+model = dict(method="locked-text", method_options=dict(_delete_=True))
+optim_wrapper = dict(optimizer=dict(lr=5e-5))
