@@ -141,6 +141,14 @@ def test_the_lists_are_packaged(repository):
     assert len(packaged) > 40
 
 
+def test_a_set_can_be_what_is_retrieved():
+    from react_mm.retrieval.queries import make_queries
+
+    queries = make_queries("dtd", "dtd")
+    assert len(queries) == 47 * 8
+    assert queries[0].text == "a photo of a banded texture."
+
+
 def test_unknown_sets_are_refused_with_near_matches():
     with pytest.raises(ValueError, match="did you mean.*cifar-10"):
         read_card("cifar10")

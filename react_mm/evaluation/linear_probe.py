@@ -48,7 +48,7 @@ def zero_shot_classifier(class_embeddings: Tensor, scale: float) -> LinearClassi
         scale: Inverse temperature, e.g. ``exp(logit_scale)``.
     """
     weight = class_embeddings.float().clone()
-    return LinearClassifier(weight, torch.zeros(len(weight)), float(scale))
+    return LinearClassifier(weight, weight.new_zeros(len(weight)), float(scale))
 
 
 def fit_linear_probe(
@@ -88,12 +88,12 @@ def fit_linear_probe(
         raise ValueError(f"labels lie in {int(labels.min())}..{int(labels.max())}")
     x = F.normalize(features.double(), dim=-1)
     scale = scale if start is None else start.scale
-    origin = torch.zeros(num_classes, x.shape[1], dtype=torch.float64)
+    origin = x.new_zeros(num_classes, x.shape[1])
     if start is not None:
         origin = start.weight.double()
     # Unknowns are the change in logits, so that one step length fits every temperature.
     change = torch.zeros_like(origin, requires_grad=True)
-    bias = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)
+    bias = x.new_zeros(num_classes).requires_grad_()
     fixed = scale * (x @ origin.T)
     target = labels.double() if many else labels.long()
     optimizer = torch.optim.LBFGS(
@@ -205,7 +205,7 @@ def fit_real_probe(
     count = len(class_embeddings)
     if cross_modal:
         features = torch.cat([F.normalize(features.float(), dim=-1), class_embeddings.float()])
-        concepts = torch.cat([concepts, torch.arange(count)])
+        concepts = torch.cat([concepts, torch.arange(count, device=concepts.device)])
     if validation is None:
         strengths = [sorted(strengths)[len(strengths) // 2]]
     best = choose_strength(

@@ -112,9 +112,8 @@ class LinearProbeLoop(TestLoop):
         dataset = self.dataloader.dataset
         test = embed_images(self._model, self.dataloader, dataset, self.cache)
         scale = float(self._model.logit_scale.exp())
-        device = self._model.class_embeddings.device
-        scores = scale * self._model.class_similarity(test.to(device)).cpu()
-        metrics, outcomes = self._evaluate(scores)
+        test = test.to(self._model.class_embeddings.device)
+        metrics, outcomes = self._evaluate(scale * self._model.class_similarity(test))
         self.outcomes = dict(outcomes)
         for name, runs in self._arms(train, val, test, scale):
             values, kept = zip(*runs, strict=True)
@@ -152,7 +151,8 @@ class LinearProbeLoop(TestLoop):
                 "classes in the config"
             )
         labels = _labels(dataset, self._model.num_vocabulary)
-        return embed_images(self._model, loader, dataset, self.cache), labels
+        device = self._model.class_embeddings.device
+        return embed_images(self._model, loader, dataset, self.cache).to(device), labels.to(device)
 
     def _arms(
         self, train: Labelled, val: Labelled, test: Tensor, scale: float
@@ -192,13 +192,13 @@ class LinearProbeLoop(TestLoop):
 
     def _class_embeddings(self) -> Tensor:
         """One embedding per class, float (C, D); a class with synonyms takes their mean."""
-        rows = self._model.class_embeddings.cpu()
-        total = torch.zeros(self._model.num_vocabulary, rows.shape[1])
-        return F.normalize(total.index_add(0, self._model.class_of_row.cpu(), rows), dim=-1)
+        rows = self._model.class_embeddings
+        total = rows.new_zeros(self._model.num_vocabulary, rows.shape[1])
+        return F.normalize(total.index_add(0, self._model.class_of_row, rows), dim=-1)
 
     def _evaluate(self, scores: Tensor) -> tuple[dict[str, float], dict[str, Outcomes]]:
         dataset = self.dataloader.dataset
-        labels = _labels(dataset, self._model.num_vocabulary)
+        labels, scores = _labels(dataset, self._model.num_vocabulary), scores.cpu()
         samples = [
             {"scores": scores[i], "label": labels[i], "key": dataset.files[i][0]}
             for i in range(len(scores))

@@ -13,6 +13,7 @@ def images_of_classes(labels: Tensor, num_classes: int) -> list[Tensor]:
         labels: int64 (N,), or uint8 (N, C) where an image has several classes.
         num_classes: C.
     """
+    labels = labels.cpu()
     if labels.ndim == 2:
         return [labels[:, number].nonzero().flatten() for number in range(num_classes)]
     return [(labels == number).nonzero().flatten() for number in range(num_classes)]
