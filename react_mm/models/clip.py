@@ -106,6 +106,8 @@ class CLIP(OpenVocabulary, BaseModel):
         if delta is not None:
             apply_delta(image, delta, gate_scale)
             self._scale_text(image.gate_scale)
+        elif gate_scale is not None and scaled_parts(image):  # of a released checkpoint
+            image.set_gate_scale(gate_scale)
         self.trainable_names = customize(self, method, self.method_options)
         self._text_cache: Tensor | None = None
         wanted = [dict(config) for config in regularizers]

@@ -21,6 +21,7 @@ from react_mm.models.layers.gated_attention import (
     insert_gate,
 )
 from react_mm.models.layers.lora import LowRankUpdate, insert_lora, is_lora_key
+from react_mm.models.official_checkpoints import gate_layout
 from react_mm.suggestions import near_matches
 
 LOGIT_SCALE = "logit_scale"
@@ -224,6 +225,29 @@ def image_base_hash(tower: nn.Module) -> str | None:
     if any(v.is_meta for v in state.values()):
         return None
     return content_hash(state)
+
+
+def load_official_gates(tower: nn.Module, gates: dict[str, Tensor], what: str) -> None:
+    """Inserts the gated blocks of a released REACT checkpoint into the tower of its frozen part.
+
+    Args:
+        tower: ``react_mm.CLIPViT``.
+        gates: Keys of the release, see :mod:`react_mm.models.official_checkpoints`.
+        what: Named in errors.
+
+    Raises:
+        ValueError: If keys are missing or do not fit.
+    """
+    insert_gated_blocks(tower, **gate_layout(gates, len(tower.insertion_points()), what))
+    own = tower.state_dict()
+    with torch.no_grad():
+        for key, value in gates.items():
+            if value.numel() != own[key].numel():
+                raise ValueError(
+                    f"{what}: {key} has shape {tuple(value.shape)}, the tower expects "
+                    f"{tuple(own[key].shape)}"
+                )
+            own[key].copy_(value.reshape(own[key].shape))
 
 
 def apply_delta(

@@ -17,6 +17,7 @@ from open_clip.model import CLIP, CustomTextCLIP
 from torch import nn
 
 from react_mm.checkpoints import check_keys, load_state, strip_prefixes
+from react_mm.models.layers.gated_attention import BLOCK_NAME
 from react_mm.suggestions import near_matches
 
 PACKAGED_ARCHITECTURES = {"toy-vit": "toy/toy-vit.json"}
@@ -123,13 +124,14 @@ def load_open_clip(
         pretrained: A tag of open_clip (``openai``, ``laion2b_s34b_b88k``: downloaded by open_clip
             as safetensors), or ``drawn-world`` for ``toy-vit``. None: random weights.
         checkpoint: A local state dict (.safetensors, or .pt/.pth loaded with ``weights_only``)
-            instead of a tag.
+            instead of a tag. The gated blocks of a REACT release are put aside in the model's
+            attribute ``official_gates`` for :class:`react_mm.CLIPViT`.
 
     Raises:
         FileNotFoundError, ValueError: See the two functions above; also when the checkpoint is of
             another architecture (names its missing, unexpected and mis-shaped keys).
     """
-    name = resolve_architecture(arch)
+    name, gates = resolve_architecture(arch), {}
     path = resolve_weights(arch, pretrained, checkpoint)
     # On the meta device (config checks) nothing is read: only shapes count there.
     if path is None and pretrained and torch.get_default_device().type != "meta":
@@ -146,9 +148,12 @@ def load_open_clip(
             state = strip_prefixes(load_state(path))
             for key in NO_WEIGHTS:
                 state.pop(key, None)
+            gates = {key: state.pop(key) for key in list(state) if f".{BLOCK_NAME}." in key}
             check_keys(model, state, f"{path} for architecture {arch}")
             model.load_state_dict(state)
-    return model.float().eval()
+    model.float().eval()
+    model.official_gates = {key: value.float() for key, value in gates.items()}
+    return model
 
 
 def tokenizer_of(arch: str) -> nn.Module | object:

@@ -192,3 +192,33 @@ def test_wrong_bases_and_keys_are_refused_by_name(tmp_path):
         convert_delta(out, str(tmp_path / "w.pt"), wrong)
     with pytest.raises(ValueError, match="written as"):
         convert_delta(out, str(tmp_path / "w.bin"), base)
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+def test_a_released_checkpoint_loads_as_it_is(tmp_path, scalar):
+    _, state, base = base_file(tmp_path)
+    official = state | release.gates(32, scalar=scalar)
+    source = str(release.save_as_trainer(official, tmp_path / "react.pt"))
+    released, x = Base(base.arch, None, source), torch.randn(2, 3, 32, 32)
+    model = clip(released)
+    with torch.no_grad():
+        for scale in (1.0, 0.5):
+            model.set_gate_scale(scale)
+            expected = release.encode_image(official, x, release.WIDTHS[32], scale=scale)
+            torch.testing.assert_close(model.encode_image(x), expected, atol=1e-5, rtol=1e-5)
+        assert torch.equal(clip(released, gate_scale=0.5).encode_image(x), model.encode_image(x))
+        assert torch.equal(
+            clip(released, gate_scale=0.0).encode_image(x), clip(base).encode_image(x)
+        )
+    assert not [n for n, p in model.named_parameters() if p.requires_grad]
+    out = str(tmp_path / "d.safetensors")
+    convert_whole(read_whole(source), out, base, source)
+    assert (
+        clip(base, delta=out).identity()["weights_hash"]
+        == clip(released).identity()["weights_hash"]
+    )
+    with pytest.raises(ValueError, match="gated blocks of its own"):
+        MODELS.build(dict(type="react_mm.CLIPViT", arch=base.arch, checkpoint=source, delta=out))
+    torch.save({k: v for k, v in official.items() if "2.gated_attn_block.ln_1" not in k}, source)
+    with pytest.raises(ValueError, match=r"before block 2 lacks \['ln_1\.bias', 'ln_1\.weight'\]"):
+        clip(released)

@@ -15,6 +15,7 @@ from react_mm.models.backbones.open_clip_tower import (
     check_tower_class,
     preprocessing,
 )
+from react_mm.models.customization import apply_delta, load_official_gates
 from react_mm.models.layers.dense_attention import (
     LOCAL,
     check_dense_mode,
@@ -37,7 +38,8 @@ class CLIPViT(ImageTower):
     Args:
         arch: Architecture (open_clip's name, ``toy-vit``, or a JSON file).
         pretrained: Pretrained tag; None for random weights or with ``checkpoint``.
-        checkpoint: Local state dict instead of a tag.
+        checkpoint: Local state dict instead of a tag; a released REACT checkpoint brings its gated
+            blocks.
         delta: Customized weights (.safetensors with its card beside it) put on top.
         gate_scale: Scale of the delta's gates in [0, 1]; None leaves what the delta says.
         out_indices: Blocks after which taps are taken; negative ones count from the end.
@@ -74,16 +76,20 @@ class CLIPViT(ImageTower):
         super().__init__()
         self.arch = arch
         self.dense_mode = check_dense_mode(dense_mode)
-        self.visual = _supported(load_open_clip(arch, pretrained, checkpoint).visual, arch)
+        model = load_open_clip(arch, pretrained, checkpoint)
+        self.visual = _supported(model.visual, arch)
         self.visual.set_grad_checkpointing(with_cp)
         self.out_indices = _resolve_indices(out_indices, len(self.insertion_points()))
         self.embed_dim = self.visual.output_dim
         self.tap_channels = self.visual.conv1.out_channels
         self.stride = self.visual.patch_size[0]
         self.preprocess = preprocessing(self.visual, mean, std)
-        if delta is not None:
-            from react_mm.models.customization import apply_delta
-
+        if model.official_gates:
+            if delta is not None:
+                raise ValueError(f"{checkpoint} has gated blocks of its own: it takes no delta")
+            load_official_gates(self, model.official_gates, str(checkpoint))
+            self.set_gate_scale(1.0 if gate_scale is None else gate_scale)
+        elif delta is not None:
             apply_delta(self, delta, gate_scale)
         elif gate_scale is not None:
             raise ValueError("gate_scale is given without a delta: there are no gates to scale")

@@ -117,8 +117,11 @@ class PooledTower(ImageTower):
             raise ValueError(f"{type(self).__name__} takes no init_cfg: use pretrained, checkpoint")
         super().__init__()
         self.arch = arch
-        visual = load_open_clip(arch, pretrained, checkpoint).visual
+        model = load_open_clip(arch, pretrained, checkpoint)
+        visual = model.visual
         check_tower_class(visual, arch, self.tower_class)
+        if model.official_gates:
+            raise ValueError(f"{checkpoint} has gated blocks, which need type='react_mm.CLIPViT'")
         self.visual = self.checked(visual)
         self.embed_dim = open_clip.get_model_config(resolve_architecture(arch))["embed_dim"]
         self.preprocess = preprocessing(visual, mean, std)
