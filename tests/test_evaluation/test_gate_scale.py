@@ -2,7 +2,13 @@
 
 import pytest
 
-from react_mm.evaluation.gate_scale import choose_gate_scale, choose_largest, harmonic_mean
+from react_mm.evaluation.gate_scale import (
+    choose_block_scales,
+    choose_gate_scale,
+    choose_largest,
+    gate_curve,
+    harmonic_mean,
+)
 
 
 def row(scale, target, other):
@@ -44,3 +50,23 @@ def test_largest_takes_the_first_of_equals_and_refuses_nan():
 )
 def test_harmonic_mean(first, second, mean):
     assert harmonic_mean(first, second) == pytest.approx(mean)
+
+
+def test_curve_always_has_the_base():
+    rows = gate_curve(lambda s: (s, 1 - s / 10), scales=(1.0, 0.5))
+    assert [r["scale"] for r in rows] == [0.0, 0.5, 1.0]
+    assert choose_gate_scale(rows, allowed_drop=0.06) == 0.5
+
+
+def test_blocks_one_by_one_never_end_below_the_common_scale():
+    # block 0 costs what was known and gains little, block 1 gains for free
+    def measure(scales):
+        first, second = scales
+        return 0.2 * first + 0.6 * second, 0.8 - 0.1 * first
+
+    chosen, rows = choose_block_scales(measure, 0.25, 2, floor=0.75)
+    assert chosen == (0.5, 1.0)
+    assert rows[0]["scale"] == [0.25, 0.25] and len(rows) == 1 + 2 * 4
+    assert measure(chosen)[0] > measure((0.25, 0.25))[0] and measure(chosen)[1] >= 0.75
+    stuck, _ = choose_block_scales(measure, 0.25, 2, floor=0.9)
+    assert stuck == (0.25, 0.25)
