@@ -7,6 +7,6 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 # Half of the blocks, as the paper has 6 of 12.
-model = dict(method="gated-image", method_options=dict(blocks=3, mlp_ratio=4.0), teacher_weight=5.0)
+model = dict(method="gated-image", method_options=dict(blocks=3, mlp_ratio=4.0), teacher_weight=2.0)
 # Read on the validation images of seed 100: tools/reproduce_toy_world.py --settings
-train_cfg = dict(max_iters=100, val_interval=100)
+train_cfg = dict(max_iters=200, val_interval=200)
