@@ -67,6 +67,7 @@ class LabelNumbers:
         alike = Counter(folded(name) for name in self.names)
         numbered = ((folded(name), index) for index, name in enumerate(self.names))
         self._number = {name: index for name, index in numbered if alike[name] == 1}
+        self._shared = {name for name, count in alike.items() if count > 1}
         if folders is None and len(self._number) != len(self.names):
             raise ValueError("two class names differ in case, '_', '-', '/' or spaces alone")
         written = {folded(folder): index for index, folder in enumerate(self.folders)}
@@ -81,6 +82,9 @@ class LabelNumbers:
         Raises:
             ValueError: If it is no class; ``where`` begins the message, near matches end it.
         """
+        if folded(label) in self._shared - set(self._number):
+            own = [f for f, n in zip(self.folders, self.names, strict=True) if _same(n, label)]
+            raise ValueError(f"{where} is the name of several classes: write {' or '.join(own)}")
         if folded(label) not in self._number:
             known = dict.fromkeys((*self.folders, *self.names))
             raise ValueError(
@@ -102,6 +106,10 @@ class LabelNumbers:
                 f"{len(self.names) - len(missing)} have images; missing: {shown}"
                 f"{' ...' if len(missing) > 5 else ''}"
             )
+
+
+def _same(name: str, label: str) -> bool:
+    return folded(name) == folded(label)
 
 
 def resolve_groups(

@@ -132,20 +132,28 @@ def task_config(
     return config
 
 
-def native_size(model: Mapping[str, Any]) -> int | None:
-    """Side of the images that a base was made for; None where its config does not tell.
+def native_preprocessing(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :class:`react_mm.ResizeCenterCrop` that a base was made for.
 
     Args:
         model: Config of :class:`react_mm.CLIP`.
+
+    Returns:
+        ``size``, and where the weights say so ``interpolation`` and ``resize_mode`` (SigLIP
+        squashes); what the config does not tell is left out.
     """
     tower = model.get("image_tower") or {}
+    arch, found = tower.get("arch"), {}
+    if arch is not None:
+        known = open_clip.get_model_config(resolve_architecture(arch)) or {}
+        size = known.get("vision_cfg", {}).get("image_size")
+        found["size"] = size[0] if isinstance(size, list | tuple) else size
+        if tower.get("pretrained"):
+            released = open_clip.get_pretrained_cfg(arch, tower["pretrained"]) or {}
+            found |= {k: released[k] for k in ("interpolation", "resize_mode") if k in released}
     if "image_size" in tower:
-        return tower["image_size"]
-    if "arch" not in tower:
-        return None
-    known = open_clip.get_model_config(resolve_architecture(tower["arch"])) or {}
-    size = known.get("vision_cfg", {}).get("image_size")
-    return size[0] if isinstance(size, list | tuple) else size
+        found["size"] = tower["image_size"]
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _replace_model(config: Config, other: Config) -> None:
@@ -157,10 +165,9 @@ def _replace_model(config: Config, other: Config) -> None:
     if "templates" in config.model:
         new["templates"] = config.model["templates"]
     config.model = new
-    size = native_size(new)
     for transform in config.test_dataloader.dataset.get("pipeline", ()):
-        if size is not None and transform.get("type") == "react_mm.ResizeCenterCrop":
-            transform["size"] = size
+        if transform.get("type") == "react_mm.ResizeCenterCrop":
+            transform.update(native_preprocessing(new))
 
 
 def _put_weights(config: Config, model: ComparedModel) -> None:

@@ -1,7 +1,8 @@
 import pytest
 
-from react_mm.classification_sets import class_lines, folder_lines
+from react_mm.classification_sets import class_lines, folder_lines, read_card, set_names
 from react_mm.datasets.classification_set import ClassificationSetDataset
+from react_mm.prompts import read_concepts
 from tests.pair_shards import png
 
 
@@ -22,6 +23,24 @@ def test_archive_folders_and_class_names_give_the_same_labels(tmp_path):
     assert archive.metainfo["set"] == "eurosat"
     assert archive.metainfo["published_images"] == 5000
     assert archive.metainfo["classes"] == tuple(class_lines("eurosat"))
+
+
+@pytest.mark.parametrize("name", set_names())
+def test_every_set_reads_folder_names_and_class_names(name, tmp_path):
+    numbers = list(range(read_card(name).classes))
+    vocabulary = read_concepts(name).names
+    for written in (folder_lines(name), vocabulary):
+        if written is None or (name == "imagenet-1k" and written is vocabulary):
+            continue  # two pairs of ImageNet's classes share a name: folders must tell them apart
+        rows = "".join(f"{i}.png\t{label}\n" for i, label in enumerate(written))
+        (tmp_path / "test.txt").write_text(rows)
+        dataset = ClassificationSetDataset(name, str(tmp_path))
+        labels = [x[0] for x in dataset.labels] if dataset.multi_label else dataset.labels
+        assert labels == numbers
+    if name == "imagenet-1k":
+        (tmp_path / "test.txt").write_text("a.png\tmissile\n")
+        with pytest.raises(ValueError, match="several classes: write n03773504 or n04008634"):
+            ClassificationSetDataset(name, str(tmp_path))
 
 
 def test_several_classes_per_image_come_from_a_list(tmp_path):

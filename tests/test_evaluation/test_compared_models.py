@@ -1,10 +1,11 @@
 import pytest
 
+from react_mm.engine.configuration import check_config
 from react_mm.evaluation.compared_models import (
     ComparedModel,
     ComparedTask,
     check_names,
-    native_size,
+    native_preprocessing,
     task_config,
 )
 
@@ -63,9 +64,25 @@ def test_a_base_keeps_the_tasks_templates_and_brings_its_own_size(files):
     assert config.model.templates == "mnist"
     assert config.test_dataloader.dataset.pipeline[0].size == 64
     assert config.test_dataloader.batch_size == 7
-    assert native_size({"image_tower": {"image_size": 160}}) == 160
-    assert native_size({"image_tower": {"arch": "ViT-L-14-336"}}) == 336
-    assert native_size({}) is None
+    assert native_preprocessing({"image_tower": {"image_size": 160}}) == {"size": 160}
+    assert native_preprocessing({}) == {}
+    siglip = {"image_tower": {"arch": "ViT-B-16-SigLIP-384", "pretrained": "webli"}}
+    assert native_preprocessing(siglip) == {
+        "size": 384,
+        "interpolation": "bicubic",
+        "resize_mode": "squash",
+    }
+
+
+@pytest.mark.parametrize("name", ["clip-vit-b32_openai", "clip-vit-l14_openai", "lite"])
+def test_shipped_bases_replace_a_tasks(name, repository):
+    task = repository / "configs" / "zero_shot_classification" / "clip-vit-b16_dtd.py"
+    base = repository / "configs" / "_base_" / "models" / f"{name}.py"
+    config = task_config(ComparedTask("t", str(task)), ComparedModel("m", base=str(base)))
+    check_config(config)
+    assert config.model.templates == "dtd"
+    pipeline = config.test_dataloader.dataset.pipeline
+    assert pipeline[0].size == (160 if name == "lite" else 224)
 
 
 def test_weights_find_their_place(files):
