@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
 from PIL import Image
 
 from react_mm.apis.gate_scale import ValidationTask, choose_scale_of
 from react_mm.checkpoints import read_card, save_delta
+from react_mm.registry import DATASETS
 from tests.tiny import build, open_gates, write_architecture, write_weights
 
 CONFIG = """
@@ -72,30 +75,48 @@ def delta_of(base, tmp_path, **options):
     return save_delta(model, tmp_path / "run" / "customized.safetensors")
 
 
-def test_the_choice_follows_the_rule_and_the_card_keeps_it(base, tasks, tmp_path):
+def test_the_validation_metric_is_that_of_the_scaled_model(base, tasks, tmp_path):
     options = {"method": "gated-image", "method_options": {"blocks": 2}}
     delta = delta_of(base, tmp_path, **options)
-    domain = ValidationTask(tasks("ZeroShotDataset", "ZeroShotAccuracy"), "zero_shot/top1", {})
-    general = ValidationTask(tasks("RetrievalDataset", "RetrievalRecall"), "retrieval/t2i_R@5", {})
-    found = choose_scale_of(delta, domain, general, tmp_path / "work", (0.5, 1.0), 1.0)
-    curve = found["curve"]
-    assert [row["scale"] for row in curve] == [0.0, 0.5, 1.0]
-    assert len({row["other"] for row in curve} | {row["target"] for row in curve}) > 2
-    best = max(curve, key=lambda row: (row["target"], -row["scale"]))
-    assert found["gate_scale"] == best["scale"]
-    card = read_card(delta)
-    assert card["gate_scale"] == best["scale"] and card["gate_scale_choice"]["allowed_drop"] == 1.0
-    build(base, delta=str(delta))  # the card is still whole
+    config = tasks("ZeroShotDataset", "ZeroShotAccuracy")
+    dataset = DATASETS.build(Config.fromfile(str(config)).val_dataloader.dataset)
+    inputs = torch.stack([dataset[i]["inputs"] for i in range(len(dataset))])
+    labels = torch.tensor(dataset.labels)
+    found = {}
+    for scale in (0.0, [1.0, 0.5], 1.0):
+        task = ValidationTask(config, "zero_shot/top1", {})
+        model = build(base, delta=str(delta), gate_scale=scale).eval()
+        model.set_vocabulary(dataset.metainfo["classes"])
+        results = model.val_step({"inputs": inputs})
+        scores = torch.stack([result["scores"] for result in results])
+        expected = (scores.argmax(-1) == labels).float().mean().item()
+        found[str(scale)] = task.measure(delta, scale, tmp_path / "work")
+        assert found[str(scale)] == pytest.approx(expected), scale
 
-    found = choose_scale_of(delta, domain, general, tmp_path / "work", (1.0,), 1.0, per_block=True)
-    blocks = [row for row in found["curve"] if isinstance(row["scale"], list)]
-    assert all(len(row["scale"]) == 2 for row in blocks)
-    assert read_card(delta)["gate_scale"] == found["gate_scale"]
-    tower = build(base, delta=str(delta)).image_tower
-    wanted = found["gate_scale"]
-    assert tower.gate_scale == (tuple(wanted) if isinstance(wanted, list) else wanted)
+
+def test_the_choice_follows_the_rule_and_the_card_keeps_it(base, tmp_path, monkeypatch):
+    options = {"method": "gated-image", "method_options": {"blocks": 2}}
+    delta = delta_of(base, tmp_path, **options)
+
+    def measure(self, delta, scale, work_dir):
+        first, last = (scale, scale) if isinstance(scale, float) else scale
+        if self.metric == "domain":
+            return 0.2 * first + 0.6 * last
+        return 0.8 - 0.1 * first
+
+    monkeypatch.setattr(ValidationTask, "measure", measure)
+    domain, general = (ValidationTask(tmp_path, name, {}) for name in ("domain", "general"))
+    work = tmp_path / "work"
+    found = choose_scale_of(delta, domain, general, work, (0.25, 0.5, 1.0), 0.03)
+    assert [row["scale"] for row in found["curve"]] == [0.0, 0.25, 0.5, 1.0]
+    card = read_card(delta)
+    assert found["gate_scale"] == card["gate_scale"] == 0.25
+    assert card["gate_scale_choice"]["allowed_drop"] == 0.03
+    found = choose_scale_of(delta, domain, general, work, (0.25, 0.5, 1.0), 0.03, per_block=True)
+    assert found["gate_scale"] == read_card(delta)["gate_scale"] == [0.25, 1.0]
+    assert build(base, delta=str(delta)).image_tower.gate_scale == (0.25, 1.0)
     with pytest.raises(ValueError, match="allowed drop"):
-        choose_scale_of(delta, domain, general, tmp_path / "work", (1.0,), allowed_drop=-1.0)
+        choose_scale_of(delta, domain, general, work, (1.0,), allowed_drop=-1.0)
 
 
 def test_what_cannot_be_chosen_is_refused(base, tasks, tmp_path):
