@@ -119,3 +119,18 @@ def test_what_does_not_fit_is_refused(world):
     other = LinearClassifier(torch.zeros(C, D), torch.zeros(C), 1.0)
     with pytest.raises(ValueError, match="one size and temperature"):
         average_classifiers(other, LinearClassifier(torch.zeros(C, D), torch.zeros(C), 2.0))
+
+
+@pytest.mark.gpu
+def test_fits_on_the_device_as_on_the_cpu(world):
+    features, labels, text = world
+    start = zero_shot_classifier(text, SCALE)
+    here = fit_linear_probe(features, labels, C, 0.01, start)
+    there = fit_linear_probe(
+        features.cuda(), labels.cuda(), C, 0.01, zero_shot_classifier(text.cuda(), SCALE)
+    )
+    torch.testing.assert_close(there.weight.cpu(), here.weight, atol=1e-4, rtol=1e-3)
+    ensemble, _ = fit_real_probe(
+        features.cuda(), labels.cuda(), text.cuda(), SCALE, (features.cuda(), labels.cuda())
+    )
+    assert ensemble(features.cuda()).is_cuda
