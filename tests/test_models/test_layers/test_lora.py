@@ -179,3 +179,50 @@ def test_other_blocks_and_second_updates_are_refused():
         insert_lora([with_lora(block())])
     with pytest.raises(ValueError, match=r"attn\.lora_q\.A belongs to attn\.in_proj_weight"):
         merge_lora_state({}, {"attn.lora_q.A": torch.ones(1, 2)}, 1.0)
+
+
+def trained_tower(folder, **options):
+    tower = gated_tower(folder, "quickgelu", 0, frozen=False, **options).requires_grad_(False)
+    torch.manual_seed(3)
+    insert_lora(tower.insertion_points(), rank=2, targets=TARGETS)
+    for part in scaled_parts(tower):
+        nn.init.normal_(part.B, std=0.3)
+    return tower.train()
+
+
+def gradients(tower, run):
+    run(tower).square().sum().backward()
+    return {n: p.grad for n, p in tower.named_parameters() if p.grad is not None}
+
+
+def test_recomputed_activations_give_the_same_gradients(tmp_path):
+    x = torch.randn(2, 3, 40, 40)
+    plain, recomputed = (
+        gradients(trained_tower(tmp_path, with_cp=cp), lambda t: t.encode_image(x))
+        for cp in (False, True)
+    )
+    assert len(plain) == 3 * 6 * 2 and plain.keys() == recomputed.keys()
+    for name, grad in plain.items():
+        torch.testing.assert_close(recomputed[name], grad, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_reach_the_last_block_through_dense_inference(tmp_path):
+    x = torch.randn(2, 3, 40, 40)
+    grads = gradients(
+        trained_tower(tmp_path, dense_mode="maskclip"), lambda t: t.dense_embedding(x)
+    )
+    last = {n.split("resblocks.2.")[1] for n, g in grads.items() if "resblocks.2" in n and g.any()}
+    # MaskCLIP's last block keeps each token's value: queries and keys of it play no part.
+    assert {"attn.lora_v.A", "attn.lora_v.B", "attn.out_proj.lora.B", "mlp.c_fc.lora.A"} <= last
+    assert not {"attn.lora_q.B", "attn.lora_k.B"} & last
+
+
+def test_compiles_without_leaving_the_graph(tmp_path):
+    tower, x = trained_tower(tmp_path), torch.randn(2, 3, 40, 40)
+    compiled = torch.compile(tower.insertion_points()[1], backend="eager", fullgraph=True)
+    tokens = torch.randn(2, 5, 32)
+    expected = tower.insertion_points()[1](tokens)
+    torch.testing.assert_close(compiled(tokens), expected, atol=1e-6, rtol=1e-6)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(tokens), expected, atol=1e-5, rtol=1e-5)
+    assert tower.encode_image(x).requires_grad
