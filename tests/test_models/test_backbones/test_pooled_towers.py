@@ -7,6 +7,7 @@ from torch import nn
 
 from react_mm.checkpoints import load_state, save_delta, save_state
 from react_mm.models.backbones.open_clip_tower import image_tower_type
+from react_mm.models.customization import insert_gated_blocks
 from react_mm.models.layers.gated_attention import gated_blocks
 from react_mm.registry import MODELS
 from tests.test_models.test_gated_attention import gelu, reference
@@ -208,6 +209,11 @@ def test_known_architectures_and_their_statistics():
         own = MODELS.build({**named, "mean": (0.5,) * 3, "std": (0.25,) * 3})
         with pytest.raises(ValueError, match="ConvNeXt trunk"):
             MODELS.build({"type": "react_mm.TimmViT", "arch": "convnext_base"})
+    with torch.device("meta"):
+        for tower in (siglip, MODELS.build({"type": "react_mm.TimmViT", "arch": "EVA02-B-16"})):
+            insert_gated_blocks(tower, blocks=6)
+            sizes = [sum(p.numel() for p in g.parameters()) for g in gated_blocks(tower)]
+            assert sizes == [7_087_874] * 6
     assert siglip.preprocess["mean"] == siglip.preprocess["std"] == (0.5, 0.5, 0.5)
     assert siglip.preprocess["resize_mode"] == "squash"
     assert large.preprocess["mean"] == large.preprocess["std"] == (0.5, 0.5, 0.5)
