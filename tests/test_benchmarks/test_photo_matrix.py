@@ -1,4 +1,4 @@
-"""The customization table as a command on six tiny folders: every stage runs, a rerun reuses all."""
+"""The customization table as a command on tiny folders: all stages run, a rerun reuses them."""
 
 import importlib.util
 import json
