@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from react_mm.checkpoints import content_hash, load_state, save_state, strip_prefixes
-from react_mm.models.open_clip_loading import load_open_clip
+from react_mm.models.open_clip_loading import load_open_clip, resolve_weights
 from tests.tiny import write_architecture, write_weights
 
 
@@ -111,3 +111,14 @@ def test_two_architecture_files_of_one_name_stay_apart(tmp_path):
     narrow = load_open_clip(write_architecture(first))
     wide = load_open_clip(write_architecture(second, embed_dim=48))
     assert narrow.visual.proj.shape[1] == 32 and wide.visual.proj.shape[1] == 48
+
+
+def test_weights_of_quickgelu_definitions_are_refused_by_others():
+    for arch in open_clip.list_models():
+        own = open_clip.get_model_config(arch).get("quick_gelu", False)
+        for tag in open_clip.list_pretrained_tags_by_model(arch):
+            if open_clip.get_pretrained_cfg(arch, tag).get("quick_gelu", False) and not own:
+                with pytest.raises(ValueError, match=f"use arch='{arch}-quickgelu'"):
+                    resolve_weights(arch, tag, None)
+                assert resolve_weights(f"{arch}-quickgelu", tag, None) is None
+    assert resolve_weights("ViT-B-32", "laion2b_s34b_b79k", None) is None

@@ -4,8 +4,8 @@ work_dir = "work_dirs/retrieval/my-set"
 # Any open_clip architecture with its pretrained tag; for weights in a file: checkpoint="FILE".
 encoder = dict(
     type="react_mm.CLIP",
-    image_tower=dict(type="react_mm.CLIPViT", arch="ViT-B-32", pretrained="openai"),
-    text_tower=dict(type="react_mm.CLIPText", arch="ViT-B-32", pretrained="openai"),
+    image_tower=dict(type="react_mm.CLIPViT", arch="ViT-B-32-quickgelu", pretrained="openai"),
+    text_tower=dict(type="react_mm.CLIPText", arch="ViT-B-32-quickgelu", pretrained="openai"),
 )
 pool = [
     dict(type="webdataset", path="data/my-pool/*.tar"),

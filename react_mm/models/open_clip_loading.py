@@ -80,7 +80,8 @@ def resolve_weights(arch: str, pretrained: str | None, checkpoint: str | None) -
 
     Raises:
         FileNotFoundError: If ``checkpoint`` does not exist.
-        ValueError: If the tag is unknown for ``arch`` (near matches are named), or both are given.
+        ValueError: If the tag is unknown for ``arch`` (near matches are named), both are given, or
+            the tag's weights belong to the QuickGELU definition (open_clip only warns).
     """
     if pretrained and checkpoint:
         raise ValueError(f"give a pretrained tag ({pretrained!r}) or a checkpoint, not both")
@@ -99,6 +100,12 @@ def resolve_weights(arch: str, pretrained: str | None, checkpoint: str | None) -
         raise ValueError(
             f"unknown pretrained tag {pretrained!r} for {arch}{near_matches(pretrained, tags)}; "
             f"known: {', '.join(tags) or 'none'}"
+        )
+    quick = open_clip.get_pretrained_cfg(arch, pretrained).get("quick_gelu", False)
+    if quick and not open_clip.get_model_config(arch).get("quick_gelu", False):
+        raise ValueError(
+            f"the weights {pretrained!r} of {arch} were trained with QuickGELU, which this "
+            f"definition lacks: use arch='{arch}-quickgelu'"
         )
     return None
 
