@@ -1,10 +1,14 @@
 """The backbone against open_clip itself, and against itself without padding."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from react_mm.models.backbones import CLIPViT
+from react_mm.models.customization import insert_gated_blocks
+from react_mm.models.layers.gated_attention import gated_blocks
 from tests.dense_towers import ARCHITECTURES, TEXT, gated_tower, write_architecture
 
 TOLERANCE = dict(rtol=0, atol=1e-5)
@@ -207,3 +211,16 @@ def test_builds_on_the_meta_device():
     assert (tower.embed_dim, tower.stride, tower.tap_channels) == (512, 16, 768)
     assert all(p.is_meta for p in tower.parameters())
     assert tower.preprocess["size"] == (224, 224)
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_a_copied_block_is_the_frozen_one_with_its_layer_scale(tmp_path, name):
+    tower = gated_tower(tmp_path, name, blocks=0)
+    frozen = copy.deepcopy(tower.insertion_points()[-1])
+    insert_gated_blocks(tower, blocks=1, init="copy")
+    (gate,) = gated_blocks(tower)
+    with torch.no_grad():
+        gate.alpha_attn.fill_(20.0)  # its tanh is 1
+        gate.alpha_dense.fill_(20.0)
+        x = torch.randn(2, 5, tower.tap_channels)
+        torch.testing.assert_close(gate(x), frozen(x), **TOLERANCE)
