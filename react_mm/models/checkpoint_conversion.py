@@ -67,8 +67,16 @@ class Base:
 
 
 def base_of_card(card: Mapping[str, Any]) -> Base:
-    """The base that a delta's card names."""
+    """The base that a delta's card names.
+
+    Raises:
+        ValueError: If it is no open_clip model.
+    """
     image = card["base"]["architecture"]["image"]
+    if "arch" not in image:
+        raise ValueError(
+            f"the delta is one of {image.get('type')}, no open_clip model: it stays a delta"
+        )
     return Base(image["arch"], image.get("pretrained"), image.get("checkpoint"))
 
 

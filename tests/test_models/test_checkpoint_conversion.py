@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from react_mm.checkpoints import load_delta, load_state, read_card, save_delta, save_state
-from react_mm.models.checkpoint_conversion import Base, convert_delta, convert_whole
+from react_mm.models.checkpoint_conversion import Base, base_of_card, convert_delta, convert_whole
 from react_mm.models.official_checkpoints import read_whole
 from react_mm.registry import MODELS
 from tests import official_release as release
@@ -167,6 +167,12 @@ def test_a_scale_that_half_precision_cannot_hold_stays_in_the_card(tmp_path):
     convert_whole(official, out, base, "half")
     assert convert_delta(out, whole, gate_scale=0.3)["gate_scale"] == 0.3
     assert read_card(whole)["gate_scale"] == 0.3 and same(load_state(whole), official)
+
+
+def test_what_is_no_open_clip_model_stays_a_delta():
+    card = {"base": {"architecture": {"image": {"type": "react_mm.LiteImageTower"}}}}
+    with pytest.raises(ValueError, match=r"one of react_mm\.LiteImageTower"):
+        base_of_card(card)
 
 
 def test_wrong_bases_and_keys_are_refused_by_name(tmp_path):

@@ -7,6 +7,7 @@ from torch import nn
 
 from react_mm.checkpoints import load_state, save_delta, save_state
 from react_mm.models.backbones.open_clip_tower import image_tower_type
+from react_mm.models.checkpoint_conversion import convert_delta
 from react_mm.models.customization import insert_gated_blocks
 from react_mm.models.layers.gated_attention import gated_blocks
 from react_mm.registry import MODELS
@@ -96,10 +97,19 @@ def test_locked_text_moves_the_image_tower_alone(family, monkeypatch, tmp_path):
     assert changed and all(k.startswith("image_tower.") or k == "logit_scale" for k in changed)
     assert not [k for k in changed if "running_" in k or "num_batches" in k]
     model.eval()
-    again = build(family, delta=str(save_delta(model, tmp_path / "d.safetensors"))).eval()
+    delta = str(save_delta(model, tmp_path / "d.safetensors"))
+    again = build(family, delta=delta).eval()
     x = images(model)
     with torch.no_grad():
         assert torch.equal(again.encode_image(x), model.encode_image(x))
+    plain = str(tmp_path / "plain.safetensors")
+    convert_delta(delta, plain, plain=True)  # the card names the base
+    open_clip.add_model_config(family[2])
+    reference = open_clip.create_model(f"{family[0]}-tower").eval()
+    reference.load_state_dict(load_state(plain))
+    with torch.no_grad():
+        got = reference.encode_image(x)
+        torch.testing.assert_close(got, model.encode_image(x), atol=1e-5, rtol=1e-5)
 
 
 def test_gated_timm_tower_equals_a_rewrite(family, monkeypatch, tmp_path):
