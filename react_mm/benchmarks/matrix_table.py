@@ -24,7 +24,7 @@ def goal(arms: Mapping[str, Any], scale: float, plain: str = "plain @ 1") -> dic
         plain: The row to compare with.
 
     Returns:
-        ``kept``: share of the plain row's gain in the domain; ``loss``: points of COCO recall lost
+        ``kept``: share of the plain row's gain in the domain, None where it gains nothing; ``loss``: points of COCO recall lost
         (fraction, positive is worse) and its paired ``interval``; ``met``. None without the rows.
     """
     teacher = arms.get(f"teacher @ {scale:g}")
@@ -32,10 +32,10 @@ def goal(arms: Mapping[str, Any], scale: float, plain: str = "plain @ 1") -> dic
         return None
     base = arms["base"]["mean"]
     gain = arms[plain]["mean"]["domain"] - base["domain"]
-    kept = (teacher["mean"]["domain"] - base["domain"]) / gain if gain > 0 else float("nan")
+    kept = (teacher["mean"]["domain"] - base["domain"]) / gain if gain > 0 else None
     loss = base["coco_t2i"] - teacher["mean"]["coco_t2i"]
     low, high = teacher["gain"]["coco_t2i"]
-    met = kept >= KEPT_GAIN and loss <= MEAN_LOSS and -low < EXCLUDED_LOSS
+    met = kept is not None and kept >= KEPT_GAIN and loss <= MEAN_LOSS and -low < EXCLUDED_LOSS
     return {
         "plain": plain,
         "kept": kept,
@@ -115,8 +115,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         low, high = found["interval"]
         lines += [
             "",
-            f"Goal {'met' if found['met'] else 'missed'}: the teacher keeps "
-            f"{100 * found['kept']:.0f} % of the plain row's gain and loses "
+            f"Goal {'met' if found['met'] else 'missed'}: the teacher keeps {_kept(found)} of the "
+            "plain row's gain and loses "
             f"{100 * found['loss']:.1f} points of COCO T2I R@5 ({100 * low:.1f} to "
             f"{100 * high:.1f}).",
         ]
@@ -131,6 +131,10 @@ def _cell(arm: Mapping[str, Any], key: str) -> str:
         low, high = arm["interval"][key]
         text += f" ({100 * low:.1f} to {100 * high:.1f})"
     return text
+
+
+def _kept(found: Mapping[str, Any]) -> str:
+    return "nothing (there is none)" if found["kept"] is None else f"{100 * found['kept']:.0f} %"
 
 
 def _change(arm: Mapping[str, Any]) -> str:

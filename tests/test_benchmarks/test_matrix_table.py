@@ -39,6 +39,8 @@ def test_goal_needs_the_gain_the_mean_and_the_interval():
     ):
         assert not goal({**ARMS, "teacher @ 0.75": worse}, 0.75)["met"]
     assert goal(ARMS, 1.0) is None
+    useless = goal({**ARMS, "plain @ 1": arm(0.19, 0.53)}, 0.75)
+    assert useless["kept"] is None and not useless["met"]
 
 
 def results():
