@@ -24,8 +24,9 @@ def goal(arms: Mapping[str, Any], scale: float, plain: str = "plain @ 1") -> dic
         plain: The row to compare with.
 
     Returns:
-        ``kept``: share of the plain row's gain in the domain, None where it gains nothing; ``loss``: points of COCO recall lost
-        (fraction, positive is worse) and its paired ``interval``; ``met``. None without the rows.
+        ``kept``: share of the plain row's gain in the domain, None where it gains nothing;
+        ``loss``: points of COCO recall lost (fraction, positive is worse) and its paired
+        ``interval``; ``met``. None without the rows.
     """
     teacher = arms.get(f"teacher @ {scale:g}")
     if teacher is None or plain not in arms:
