@@ -166,7 +166,7 @@ class LinearProbeLoop(TestLoop):
                 runs = []
                 for seed in self.seeds if number else self.seeds[:1]:
                     rows = draw_shots(train[1], count, number, seed)
-                    chosen = draw_shots(val[1], count, number, seed)
+                    chosen = draw_shots(val[1], count, number, seed, partial=True)
                     head = self._fit(
                         (train[0][rows], train[1][rows]),
                         (val[0][chosen], val[1][chosen]),

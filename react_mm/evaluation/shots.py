@@ -19,7 +19,9 @@ def images_of_classes(labels: Tensor, num_classes: int) -> list[Tensor]:
     return [(labels == number).nonzero().flatten() for number in range(num_classes)]
 
 
-def draw_shots(labels: Tensor, num_classes: int, shots: int | None, seed: int) -> Tensor:
+def draw_shots(
+    labels: Tensor, num_classes: int, shots: int | None, seed: int, partial: bool = False
+) -> Tensor:
     """Indices of ``shots`` images of each class, drawn without replacement.
 
     A class with fewer images gives all it has. An image of several classes is drawn once.
@@ -29,6 +31,7 @@ def draw_shots(labels: Tensor, num_classes: int, shots: int | None, seed: int) -
         num_classes: C.
         shots: Images per class; None for all images.
         seed: Of the draw.
+        partial: Accept classes without any image.
 
     Returns:
         int64, ascending.
@@ -43,7 +46,7 @@ def draw_shots(labels: Tensor, num_classes: int, shots: int | None, seed: int) -
     generator = torch.Generator().manual_seed(seed)
     kept = []
     for number, own in enumerate(images_of_classes(labels, num_classes)):
-        if not len(own):
+        if not len(own) and not partial:
             raise ValueError(f"class {number} has no image to draw from")
         kept.append(own[torch.randperm(len(own), generator=generator)[:shots]])
     return torch.cat(kept).unique()

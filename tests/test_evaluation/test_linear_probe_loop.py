@@ -67,19 +67,26 @@ def test_probes_learn_what_zero_shot_does_not_know(world, tmp_path):
 def test_no_test_image_is_seen_before_the_head_is_chosen(world, tmp_path, monkeypatch):
     from react_mm.evaluation import linear_probe_loop
 
-    trained = []
-    fit = linear_probe_loop.fit_linear_probe
+    trained, judged = [], []
+    fit, judge = linear_probe_loop.fit_linear_probe, linear_probe_loop.accuracy
+    monkeypatch.setattr(
+        linear_probe_loop,
+        "accuracy",
+        lambda head, features, labels: judged.append(features) or judge(head, features, labels),
+    )
     monkeypatch.setattr(
         linear_probe_loop,
         "fit_linear_probe",
         lambda features, *rest: trained.append(features) or fit(features, *rest),
     )
-    run = runner(world, tmp_path, shots=(5,), seeds=(0,), strengths=(0.1, 1.0))
+    run = runner(world, tmp_path, shots=("all",), seeds=(0,), strengths=(0.1, 1.0))
     run.test()
-    test = np.load(max((tmp_path / "cache").glob("*.npy"), key=lambda p: -len(np.load(p))))
-    assert len(test) == 18 and len(trained) == 4
+    test = np.load(min((tmp_path / "cache").glob("*.npy"), key=lambda p: len(np.load(p))))
+    assert len(test) == 18 and len(trained) == len(judged) == 4
+    assert all(len(features) == 6 for features in judged)
     for features in trained:
-        assert len(features) == 15
+        assert len(features) == 30  # two of each class's twelve are held out
+        assert all(torch.cdist(features, other).min() > 0 for other in judged)
         assert torch.cdist(features, torch.from_numpy(test)).min() > 0
 
 

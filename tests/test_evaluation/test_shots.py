@@ -15,6 +15,7 @@ def test_draws_are_balanced_repeatable_and_differ_by_seed():
     assert torch.equal(draw_shots(LABELS, 3, None, seed=5), torch.arange(15))
     with pytest.raises(ValueError, match="class 3 has no image"):
         draw_shots(LABELS, 4, 1, seed=0)
+    assert len(draw_shots(LABELS, 4, 1, seed=0, partial=True)) == 3
     with pytest.raises(ValueError, match="0 shots"):
         draw_shots(LABELS, 3, 0, seed=0)
 
