@@ -50,9 +50,10 @@ def write_data(folder: Path) -> Path:
 def write_config(path: Path, folder: Path, model: dict, hard: bool = True, **options) -> Path:
     """Writes the config; ``model`` is added to the towers of the tiny base."""
     tower = dict(arch=str(folder / "tiny.json"), checkpoint=str(folder / "base.safetensors"))
+    model = dict(model)
     towers = dict(
         type="react_mm.CLIP",
-        image_tower=dict(type="react_mm.CLIPViT", **tower),
+        image_tower=dict(type="react_mm.CLIPViT", with_cp=model.pop("with_cp", False), **tower),
         text_tower=dict(type="react_mm.CLIPText", **tower),
     )
     values = dict(pairs=4, general=2, iters=6, interval=3, optimizer="AdamW", lr=1e-3, gate_lr=0.05)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import (
     DATA_SAMPLERS,
@@ -68,6 +69,8 @@ def accepted_arguments(node: Mapping[str, Any], where: str) -> set[str] | None:
     """
     place = re.sub(r"\.\d+(?=\.|$)", ".#", where)
     kind = node.get("type")
+    if place == "compile":
+        return set(inspect.signature(torch.compile).parameters) - {"model"}
     if re.fullmatch(r"(train|val|test)_dataloader", place):
         return set(_LOADER | _LOADER_ALSO)
     if place in _LOOPS:

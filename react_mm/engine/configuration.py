@@ -73,11 +73,17 @@ def check_config(config: Config) -> None:
 
     Raises:
         ConfigKeyError: If a key does not exist.
-        ValueError: If ``batch_size`` is not what the sampler's roles add up to.
+        ValueError: If ``batch_size`` is not what the sampler's roles add up to, or two options
+            exclude each other.
     """
     _check_top_level(config)
     for where, node in _walk(config._cfg_dict, ""):
         _check_arguments(where, node)
+    if config.get("compile") and (config.get("model") or {}).get("chunk_size") is not None:
+        raise ValueError(
+            "compile and model.chunk_size exclude each other: a chunk is embedded again in the "
+            "backward pass, which torch.compile has not been shown to trace; leave out one of them"
+        )
     loader = config.get("train_dataloader") or {}
     sampler = loader.get("sampler") or {}
     wanted = [sampler.get(k) for k in ("pairs_per_batch", "general_per_batch")]

@@ -30,7 +30,12 @@ def encode_in_chunks(
 
     Returns:
         float (N, D).
+
+    Raises:
+        ValueError: If ``chunk_size`` is below 1.
     """
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"chunk_size must be 1 or more, or None for the whole batch: {chunk_size}")
     if chunk_size is None or len(items) <= chunk_size:
         return encode(items)
     chunks = [items[i : i + chunk_size] for i in range(0, len(items), chunk_size)]

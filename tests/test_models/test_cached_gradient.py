@@ -127,3 +127,5 @@ def test_without_gradient_chunks_are_a_loop():
     with torch.no_grad():
         assert torch.equal(encode_in_chunks(encode, torch.arange(5), 2), torch.arange(5) * 2)
     assert seen == [2, 2, 1]
+    with pytest.raises(ValueError, match="chunk_size must be 1 or more"):
+        encode_in_chunks(encode, torch.arange(5), 0)

@@ -6,6 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from react_mm.models.cached_gradient import encode_in_chunks
 from react_mm.registry import MODELS
 
 
@@ -53,7 +54,8 @@ class FrozenTeacher(nn.Module):
             dense = {"loss_dense_teacher": zero} if self.dense_weight else {}
             return {"loss_teacher": zero, **dense}
         with model.starting_tower() as tower:
-            teacher = tower.encode_image(general).float()
+            chunk_size = getattr(model, "chunk_size", None)
+            teacher = encode_in_chunks(tower.encode_image, general, chunk_size).float()
             kept = _cells(tower.dense_embedding(general)) if self.dense_weight else None
         losses = {"loss_teacher": self.weight * teacher_loss(student, teacher)}
         if kept is not None:
