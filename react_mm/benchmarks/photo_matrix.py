@@ -31,6 +31,7 @@ from react_mm.benchmarks.photo_rows import (
     TrainedRow,
     config_of,
     dense_options,
+    measure_dense,
     retrieval_settings,
     train_row,
     training_options,
@@ -39,7 +40,6 @@ from react_mm.benchmarks.photo_table import summarise
 from react_mm.benchmarks.real_photos import ITERATIONS, SCORES, PhotoRun, describe_retrieved
 from react_mm.datasets.cached_pairs import CachedPairDataset
 from react_mm.engine.lanes import Lanes
-from react_mm.engine.running import metrics_of
 from react_mm.engine.stages import Job
 from react_mm.evaluation.gate_scale import GATE_SCALES, choose_gate_scale
 from react_mm.evaluation.linear_probe import LinearClassifier, fit_real_probe
@@ -313,12 +313,12 @@ class MatrixRun(PhotoRun):
             for task, (config, key) in DENSE_TASKS.items():
                 title = f"dense {task} {name} seed {seed} scale {scale:g}"
                 folder, options = self.folder / "dense" / title, dense_options(delta, scale)
-                arguments = (self.configs / config, folder, options, title, None)
-                jobs.append(Job(title, metrics_of, arguments, options, after))
-                places.append((f"{name} @ {scale:g}", task, key, title))
+                arguments = (self.configs / config, folder, options, title, key)
+                jobs.append(Job(title, measure_dense, arguments, options, after))
+                places.append((f"{name} @ {scale:g}", task, title))
         self._run_jobs(jobs)
         found: dict[str, Any] = {}
-        for arm, task, key, title in places:
-            value = self.stages.stamps[title].result[key]
+        for arm, task, title in places:
+            value = self.stages.stamps[title].result["value"]
             found.setdefault(arm, {}).setdefault(task, []).append(value)
         return found

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from react_mm.benchmarks.photo_evaluation import Domain
 from react_mm.checkpoints import load_delta
-from react_mm.engine.running import train
+from react_mm.engine.running import metrics_of, train
 from react_mm.models.clip import CLIP
 from react_mm.models.customization import apply_delta
 from react_mm.models.interpolation import interpolated
@@ -164,6 +164,13 @@ def dense_options(delta: Path | None, scale: float) -> dict[str, Any]:
     if delta is None:
         return {}
     return {"model.backbone.delta": str(delta), "model.backbone.gate_scale": scale}
+
+
+def measure_dense(
+    config: Path, work_dir: Path, options: Mapping[str, Any], title: str, metric: str
+) -> dict[str, float]:
+    """One metric of a dense task, also in another process; ``value`` is a fraction."""
+    return {"value": metrics_of(config, work_dir, options, title, None)[metric]}
 
 
 def retrieval_settings(
