@@ -69,7 +69,7 @@ def gate_curve(
         Rows as :func:`choose_gate_scale` takes them.
     """
     rows = []
-    for scale in sorted({0.0, *scales}):
+    for scale in sorted({0.0, *map(float, scales)}):
         target, other = measure(scale)
         rows.append({"scale": scale, "target": target, "other": other})
     return rows

@@ -53,8 +53,9 @@ def test_harmonic_mean(first, second, mean):
 
 
 def test_curve_always_has_the_base():
-    rows = gate_curve(lambda s: (s, 1 - s / 10), scales=(1.0, 0.5))
+    rows = gate_curve(lambda s: (s, 1 - s / 10), scales=(1, 0.5))
     assert [r["scale"] for r in rows] == [0.0, 0.5, 1.0]
+    assert all(isinstance(r["scale"], float) for r in rows)
     assert choose_gate_scale(rows, allowed_drop=0.06) == 0.5
 
 
