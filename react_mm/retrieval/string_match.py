@@ -54,9 +54,7 @@ def match_pairs(
                 seen.add(sha)
                 of_name[found[0]].append(int(row))
     if not of_name:
-        raise ValueError(
-            f"no caption of the pool holds one of {len(names)} names"
-        )
+        raise ValueError(f"no caption of the pool holds one of {len(names)} names")
     generator, chosen = np.random.default_rng(seed), {}
     for name in names:
         rows = of_name.get(name, [])
