@@ -86,7 +86,7 @@ def run_plan(args: Namespace) -> list[Path]:
             args.iterations or ((2,) if args.quick else ITERATIONS),
             part.struck,
             args.quick,
-            not args.no_dense,
+            not (args.no_dense or part.struck),
             args.lanes,
             share,
         )

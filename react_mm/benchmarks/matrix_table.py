@@ -91,7 +91,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"| | scale | {results['domain']} | mean of classes | COCO T2I R@5 | change | s |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, arm in results["arms"].items():
+    for name, arm in sorted(results["arms"].items(), key=lambda item: _place(item[0])):
         row, _, scale = name.partition(" @ ")
         title = ROWS[row].title if row in ROWS else row
         chosen = results["choices"]["scales"].get(row, {}).get("scale")
@@ -107,7 +107,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         )
     if results["dense"]:
         lines += ["", "| dense, coco_mini val | GT-box accuracy | mIoU |", "|---|---|---|"]
-        for name, tasks in results["dense"].items():
+        for name, tasks in sorted(results["dense"].items(), key=lambda item: _place(item[0])):
             row, _, scale = name.partition(" @ ")
             title = f"{ROWS[row].title}, scale {scale}" if row in ROWS else row
             lines.append(f"| {title} | {_spread(tasks['gt_box'])} | {_spread(tasks['miou'])} |")
@@ -132,6 +132,13 @@ def _cell(arm: Mapping[str, Any], key: str) -> str:
         low, high = arm["interval"][key]
         text += f" ({100 * low:.1f} to {100 * high:.1f})"
     return text
+
+
+def _place(arm: str) -> tuple[int, str]:
+    """The base first, then what trains nothing of the model, then the rows in their order."""
+    row = arm.partition(" @ ")[0]
+    order = ["base", *ROWS]
+    return (2 + order.index(row) if row in ROWS else int(row != "base"), arm)
 
 
 def _kept(found: Mapping[str, Any]) -> str:

@@ -300,13 +300,12 @@ class MatrixRun(PhotoRun):
         return {**summary, "curve": curve, "probe_strength": probe.strength}
 
     def _measure_dense(self, scales: dict[str, Any]) -> dict[str, Any]:
-        """GT-box accuracy and mIoU on coco_mini val of the base and of the rows marked so."""
+        """GT-box accuracy and mIoU on coco_mini val: the base, and marked rows at their scale."""
         jobs, places = [], []
         wanted: list[tuple[str, int, float]] = [("base", 0, 0.0)]
         for name, row in self.rows.items():
             if row.dense:
-                for scale in sorted({scales[name]["scale"], 1.0}):
-                    wanted += [(name, seed, scale) for seed in self.seeds]
+                wanted += [(name, seed, scales[name]["scale"]) for seed in self.seeds]
         for name, seed, scale in wanted:
             delta = None if name == "base" else self._delta(name, seed, self.length)
             after = [] if delta is None else [self._name(name, seed, self.length)]

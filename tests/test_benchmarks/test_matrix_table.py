@@ -76,6 +76,8 @@ def test_files_are_written(tmp_path):
     assert "| gated-image + teacher | 0.75 (chosen) | 57.0 ± 1.0 (55.0 to 59.0) |" in text
     assert "-3.0 to +2.0 | 65 |" in text and "| base |  | 20.0" in text
     assert "| base | 18.4 | 5.0 |" in text
+    order = [text.index(f"| {t} |") for t in ("base", "linear head", "gated-image, plain")]
+    assert order == sorted(order)
     assert "Goal met: the teacher keeps 92 %" in text
     assert json.loads((tmp_path / "results.json").read_text())["goal"]["met"]
     assert (tmp_path / "frontier.svg").stat().st_size > 1000
