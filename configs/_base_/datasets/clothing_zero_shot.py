@@ -1,22 +1,8 @@
 # Clothing photos by their 10 names: validation chooses, test is opened once.
-_base_ = ["../concepts/clothing.py"]
+_base_ = ["../concepts/clothing.py", "photo_zero_shot.py"]
 _photos = dict(
-    type="react_mm.ZeroShotDataset",
-    path="{{$REACT_MM_DATA:data/photos}}/clothing",
-    label_field="label",
-    classes={{_base_.classes}},
-    pipeline=[dict(type="react_mm.ResizeCenterCrop", size=160)],
+    path="{{$REACT_MM_DATA:data/photos}}/clothing", label_field="label", classes={{_base_.classes}}
 )
-_loader = dict(
-    batch_size=64,
-    num_workers=0,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    collate_fn=dict(type="default_collate"),
-)
-val_dataloader = dict(dataset=dict(where=dict(split="validation"), **_photos), **_loader)
-test_dataloader = dict(dataset=dict(where=dict(split="test"), **_photos), **_loader)
-del _photos, _loader
-val_evaluator = dict(type="react_mm.ZeroShotAccuracy")
-test_evaluator = dict(type="react_mm.ZeroShotAccuracy")
-val_cfg = dict(type="ValLoop")
-test_cfg = dict(type="TestLoop")
+val_dataloader = dict(dataset=dict(where=dict(split="validation"), **_photos))
+test_dataloader = dict(dataset=dict(where=dict(split="test"), **_photos))
+del _photos

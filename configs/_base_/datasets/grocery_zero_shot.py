@@ -1,22 +1,8 @@
 # Grocery photos by their 43 coarse names: validation chooses, test is opened once.
-_base_ = ["../concepts/grocery.py"]
+_base_ = ["../concepts/grocery.py", "photo_zero_shot.py"]
 _photos = dict(
-    type="react_mm.ZeroShotDataset",
-    path="{{$REACT_MM_DATA:data/photos}}/grocery",
-    label_field="coarse",
-    classes={{_base_.classes}},
-    pipeline=[dict(type="react_mm.ResizeCenterCrop", size=160)],
+    path="{{$REACT_MM_DATA:data/photos}}/grocery", label_field="coarse", classes={{_base_.classes}}
 )
-_loader = dict(
-    batch_size=64,
-    num_workers=0,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    collate_fn=dict(type="default_collate"),
-)
-val_dataloader = dict(dataset=dict(where=dict(split="val"), **_photos), **_loader)
-test_dataloader = dict(dataset=dict(where=dict(split="test"), **_photos), **_loader)
-del _photos, _loader
-val_evaluator = dict(type="react_mm.ZeroShotAccuracy")
-test_evaluator = dict(type="react_mm.ZeroShotAccuracy")
-val_cfg = dict(type="ValLoop")
-test_cfg = dict(type="TestLoop")
+val_dataloader = dict(dataset=dict(where=dict(split="val"), **_photos))
+test_dataloader = dict(dataset=dict(where=dict(split="test"), **_photos))
+del _photos
