@@ -80,13 +80,14 @@ def write_results(folder: Path, results: dict[str, Any]) -> None:
 def markdown(results: Mapping[str, Any]) -> str:
     """The table."""
     count, length = results["images"], results["choices"]["iterations"]
+    spent = results["cpu_seconds"]
     names = " (class names struck out of the captions)" if results["struck"] else ""
     lines = [
         f"{results['domain']}{names}: {len(results['seeds'])} seed(s), {length} iterations, "
         f"{results['retrieved']['pairs']} retrieved pairs; {count['domain']} test photos, "
         f"{count['coco']} COCO photos with {count['captions']} captions. Mean ± standard deviation "
         "over the seeds, (95 % bootstrap interval over images). `change`: paired difference of "
-        "COCO T2I R@5 from the base. Per cent; seconds of one training.",
+        "COCO T2I R@5 from the base. Per cent; s: processor seconds of one training (one thread).",
         "",
         f"| | scale | {results['domain']} | mean of classes | COCO T2I R@5 | change | s |",
         "|---|---|---|---|---|---|---|",
@@ -96,7 +97,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         title = ROWS[row].title if row in ROWS else row
         chosen = results["choices"]["scales"].get(row, {}).get("scale")
         mark = " (chosen)" if scale and chosen is not None and float(scale) == chosen else ""
-        seconds = [v for k, v in results["seconds"].items() if k.startswith(f"{row} {length}i ")]
+        seconds = [v for k, v in spent.items() if k.startswith(f"{row} {length}i ")]
         lines.append(
             f"| {title} | {scale}{mark} | {_cell(arm, 'domain')} | "
             f"{_cell(arm, 'domain_mean_class')} | {_cell(arm, 'coco_t2i')} | {_change(arm)} | "

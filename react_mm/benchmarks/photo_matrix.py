@@ -151,6 +151,7 @@ class MatrixRun(PhotoRun):
             "seeds": list(self.seeds),
             **test,
             "dense": dense,
+            "cpu_seconds": {n: self.stages.stamps[n].result["cpu_seconds"] for n in trained},
             "seconds": self.stages.seconds,
         }
         write_results(self.folder, results)
