@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from react_mm.models.layers.lora import scaled_parts
+from react_mm.models.layers.region_pooling import region_embeddings
 
 ImageSizes = Sequence[tuple[int, int]]
 """Valid (unpadded) height and width in pixels of each image of a padded batch."""
@@ -85,9 +86,33 @@ class ImageTower(BaseModule):
     def taps_and_dense(
         self, x: Tensor, image_sizes: ImageSizes | None = None
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Taps and dense embedding in one pass, for detectors."""
+        """Taps, and the map that :meth:`pool_regions` takes, in one pass, for detectors.
+
+        That map is the dense embedding, except in towers that say otherwise (a ResNet pools regions
+        from its last stage).
+        """
         out = self.forward_all(x, image_sizes)
         return out["taps"], out["dense"]
+
+    def region_map(self, x: Tensor, image_sizes: ImageSizes | None = None) -> Tensor:
+        """The map that :meth:`pool_regions` takes, without taps; see :meth:`taps_and_dense`."""
+        return self.dense_embedding(x, image_sizes)
+
+    def pool_regions(self, dense: Tensor, rois: Tensor, bins: int = 7) -> Tensor:
+        """Embeddings of regions in the joint space.
+
+        By default RoIAlign of the L2-normalised cells and their mean
+        (:func:`react_mm.models.layers.region_pooling.region_embeddings`).
+
+        Args:
+            dense: What :meth:`taps_and_dense` or :meth:`region_map` returned, float (B, D, h, w).
+            rois: Regions float (N, 5): image index, x1, y1, x2, y2 in input pixels.
+            bins: Bins per side of the RoIAlign.
+
+        Returns:
+            Float (N, D), not normalised.
+        """
+        return region_embeddings(dense, rois, self.stride, bins)
 
     def forward(self, x: Tensor, image_sizes: ImageSizes | None = None) -> tuple[Tensor, ...]:
         """Taps for a neck: tuple of float (B, C, h, w)."""
