@@ -1,12 +1,15 @@
 """Every setting of the score combiner against numpy."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
-from react_mm.models.score_combiner import ScoreCombiner, combine
+from react_mm.models.score_combiner import PUBLISHED, ScoreCombiner, combine
 
 NAMES = ("cat", "dog", "cow", "bee")
+BASE = ("cat", "cow")
 
 
 def softmax(x):
@@ -14,34 +17,80 @@ def softmax(x):
     return x / x.sum(-1, keepdims=True)
 
 
-def by_numpy(detector, vlm, base, novel, base_names, kind, background):
-    scores, other = softmax(detector.astype(np.float64)), softmax(vlm.astype(np.float64))
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def fuse(d, v, w, kind):
+    return d ** (1 - w) * v**w if kind == "geometric" else (1 - w) * d + w * v
+
+
+def by_numpy(detector, vlm, weights, kind, background, activation):
+    """Row by row and class by class, in float64."""
+    other = softmax(vlm)
+    if activation == "sigmoid":
+        own = sigmoid(detector)
+        return np.array(
+            [
+                [fuse(d, v, w, kind) for d, v, w in zip(row, beside, weights, strict=True)]
+                for row, beside in zip(own, other, strict=True)
+            ]
+        )
     rows = []
-    for row, beside in zip(scores, other, strict=True):
-        fused = []
-        for name, d, v in zip(NAMES, row[:-1], beside, strict=True):
-            w = base if name in base_names else novel
-            fused.append(d ** (1 - w) * v**w if kind == "geometric" else (1 - w) * d + w * v)
+    for row, beside in zip(softmax(detector), other, strict=True):
+        fused = [fuse(d, v, w, kind) for d, v, w in zip(row[:-1], beside, weights, strict=True)]
         rest = row[-1] if background == "detector" else max(1 - sum(fused), 1e-10)
         total = np.array([*fused, rest])
         rows.append(total / total.sum())
     return np.array(rows)
 
 
-@pytest.mark.parametrize("background", ["remainder", "detector"])
-@pytest.mark.parametrize("kind", ["geometric", "arithmetic"])
-@pytest.mark.parametrize(("base", "novel"), [(0.35, 0.65), (0.1, 0.8), (0.0, 1.0), (0.0, 0.0)])
-def test_equals_numpy(base, novel, kind, background):
+SETTINGS = list(
+    itertools.product(
+        ["geometric", "arithmetic"],
+        ["remainder", "detector"],
+        ["softmax", "sigmoid"],
+        [None, {"dog": 0.9, "cow": 0.0}],
+        [(0.35, 0.65), (0.1, 0.8), (0.1, 0.4), (0.0, 1.0), (0.0, 0.0), (1.0, 1.0)],
+    )
+)
+
+
+@pytest.mark.parametrize(("kind", "background", "activation", "per_class", "pair"), SETTINGS)
+def test_equals_numpy(kind, background, activation, per_class, pair):
     rng = np.random.default_rng(0)
-    detector, vlm = rng.normal(size=(50, 5)) * 3, rng.normal(size=(50, 4)) * 3
-    combiner = ScoreCombiner(base, novel, kind, background)
-    weights = combiner.weights(NAMES, ("cat", "cow"))
-    assert weights.tolist() == pytest.approx([base, novel, base, novel])
-    logs = combiner.log_probabilities(torch.tensor(detector), torch.tensor(vlm), weights)
-    expected = by_numpy(detector, vlm, base, novel, ("cat", "cow"), kind, background)
-    # mmdet's head applies softmax to what it gets.
-    np.testing.assert_allclose(logs.softmax(-1).numpy(), expected, atol=1e-7)
-    np.testing.assert_allclose(logs.exp().numpy(), expected, atol=1e-7)
+    columns = 4 if activation == "sigmoid" else 5
+    detector, vlm = rng.normal(size=(50, columns)) * 3, rng.normal(size=(50, 4)) * 3
+    combiner = ScoreCombiner(*pair, kind, background, activation, per_class)
+    weights = combiner.weights(NAMES, BASE)
+    base, novel = pair
+    single = per_class or {}
+    expected_weights = [single.get(name, base if name in BASE else novel) for name in NAMES]
+    assert weights.tolist() == pytest.approx(expected_weights)
+    expected = by_numpy(detector, vlm, expected_weights, kind, background, activation)
+    inputs = torch.tensor(detector), torch.tensor(vlm), weights
+    np.testing.assert_allclose(combiner.probabilities(*inputs).numpy(), expected, atol=1e-7)
+    if activation == "softmax":
+        # mmdet's head applies softmax to what it gets.
+        logs = combiner.log_probabilities(*inputs)
+        np.testing.assert_allclose(logs.softmax(-1).numpy(), expected, atol=1e-7)
+
+
+def test_published_settings():
+    """F-VLM and F-ViT as their code states them (facts D1b), each a valid setting."""
+    numbers = {n: (c["base"], c["novel"], c.get("background")) for n, c in PUBLISHED.items()}
+    assert numbers == {
+        "f-vlm": (0.35, 0.65, "detector"),
+        "f-vit_ov-coco": (0.1, 0.8, None),
+        "f-vit-b_ov-lvis": (0.1, 0.6, None),
+        "f-vit-l_ov-lvis": (0.1, 0.4, None),
+    }
+    for settings in PUBLISHED.values():
+        assert ScoreCombiner(**settings).kind == "geometric"
+    # Without a list of base classes F-VLM takes .65 for all.
+    assert ScoreCombiner(**PUBLISHED["f-vlm"]).weights(NAMES, ()).unique().tolist() == [
+        pytest.approx(0.65)
+    ]
 
 
 def test_fused_scores_survive_the_second_softmax():
@@ -77,10 +126,14 @@ def test_wrong_settings_are_refused():
     for wrong, named in [
         (dict(base=1.2), "base must lie"),
         (dict(novel=-0.1), "novel must lie"),
+        (dict(per_class={"cat": 2.0}), "per_class 'cat' must lie"),
         (dict(kind="harmonic"), "harmonic"),
         (dict(background="rest"), "rest"),
+        (dict(activation="tanh"), "tanh"),
     ]:
         with pytest.raises(ValueError, match=named):
             ScoreCombiner(**wrong)
     with pytest.raises(ValueError, match="power"):
         combine(torch.rand(1), torch.rand(1), 0.5, "power")
+    with pytest.raises(ValueError, match=r"per_class names \['catt'\].*did you mean cat"):
+        ScoreCombiner(per_class={"catt": 0.5}).weights(NAMES, BASE)
