@@ -13,10 +13,31 @@ import torch
 import torchvision
 from torch import Tensor
 
+from react_mm.ops.deformable_attention import ms_deform_attn_backward, ms_deform_attn_forward
+from react_mm.ops.deformable_convolution import (
+    deform_conv_backward_input,
+    deform_conv_backward_parameters,
+    deform_conv_forward,
+    modulated_deform_conv_backward,
+    modulated_deform_conv_forward,
+)
+from react_mm.ops.focal_loss import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
+from react_mm.ops.soft_nms import softnms
+
 OPERATORS = (
     "nms",
+    "softnms",
     "roi_align_forward",
     "roi_align_backward",
+    "deform_conv_forward",
+    "deform_conv_backward_input",
+    "deform_conv_backward_parameters",
+    "modulated_deform_conv_forward",
+    "modulated_deform_conv_backward",
+    "sigmoid_focal_loss_forward",
+    "sigmoid_focal_loss_backward",
+    "ms_deform_attn_forward",
+    "ms_deform_attn_backward",
     "get_compiler_version",
     "get_compiling_cuda_version",
 )
@@ -188,3 +209,24 @@ def missing_operator(name: str) -> Callable[..., NoReturn]:
 
     refuse.__name__ = name
     return refuse
+
+
+__all__ = [
+    "OPERATORS",
+    "deform_conv_backward_input",
+    "deform_conv_backward_parameters",
+    "deform_conv_forward",
+    "get_compiler_version",
+    "get_compiling_cuda_version",
+    "missing_operator",
+    "modulated_deform_conv_backward",
+    "modulated_deform_conv_forward",
+    "ms_deform_attn_backward",
+    "ms_deform_attn_forward",
+    "nms",
+    "roi_align_backward",
+    "roi_align_forward",
+    "sigmoid_focal_loss_backward",
+    "sigmoid_focal_loss_forward",
+    "softnms",
+]

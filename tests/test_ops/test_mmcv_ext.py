@@ -142,9 +142,9 @@ def test_roi_align_max_is_refused_by_name():
 def test_unknown_operator_raises_only_when_called():
     import mmcv.ops
 
-    boxes = torch.tensor([[0.0, 0, 3, 3]])
-    with pytest.raises(NotImplementedError, match="'softnms'"):
-        mmcv.ops.soft_nms(boxes, torch.tensor([0.5]))
+    boxes = torch.tensor([[0.0, 0, 3, 3, 0.1]])
+    with pytest.raises(NotImplementedError, match="'nms_rotated'.*softnms"):
+        mmcv.ops.nms_rotated(boxes, torch.tensor([0.5]), 0.5)
 
 
 def test_finder_is_last_installed_once_and_yields_to_a_compiled_file(tmp_path):
