@@ -11,6 +11,7 @@ so that at step 0 the tower equals the pretrained one bit for bit.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -58,12 +59,19 @@ class GatedAttentionBlock(nn.Module):
         self.alpha_dense = nn.Parameter(torch.zeros(1))
         self.gate_scale = 1.0
 
-    def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        attn_mask: Tensor | None = None,
+        attention: Callable[[nn.MultiheadAttention, Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Runs the block.
 
         Args:
             x: Tokens, float (B, N, C).
             attn_mask: Optional additive float mask, (N, N) or (B * heads, N, N).
+            attention: Runs ``self.attn`` on normalised tokens (B, N, C) in another way, such as
+                within windows; then there is no mask.
 
         Returns:
             Tokens, float (B, N, C). With ``gate_scale`` 0 these are ``x`` itself.
@@ -73,7 +81,10 @@ class GatedAttentionBlock(nn.Module):
         if attn_mask is not None:
             attn_mask = attn_mask.to(x.dtype)
         y = self.ln_1(x)
-        y = self.attn(y, y, y, need_weights=False, attn_mask=attn_mask)[0]
+        if attention is None:
+            y = self.attn(y, y, y, need_weights=False, attn_mask=attn_mask)[0]
+        else:
+            y = attention(self.attn, y)
         x = x + self.gate_scale * self.alpha_attn.tanh() * y
         return x + self.gate_scale * self.alpha_dense.tanh() * self.mlp(self.ln_2(x))
 
@@ -93,16 +104,22 @@ def insert_gate(block: nn.Module, gate: GatedAttentionBlock) -> None:
     block.register_forward_pre_hook(_run_before, with_kwargs=True)
 
 
-def run_gate(block: nn.Module, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+def run_gate(
+    block: nn.Module,
+    x: Tensor,
+    attn_mask: Tensor | None = None,
+    attention: Callable[[nn.MultiheadAttention, Tensor], Tensor] | None = None,
+) -> Tensor:
     """Runs only the gate in front of ``block``, for code that replaces the block's own forward.
 
     Args:
         block: A block of the tower, with or without a gate.
         x: Tokens (B, N, C).
         attn_mask: As the block itself would receive it.
+        attention: See :meth:`GatedAttentionBlock.forward`.
     """
     gate = getattr(block, BLOCK_NAME, None)
-    return x if gate is None else gate(x, attn_mask=attn_mask)
+    return x if gate is None else gate(x, attn_mask=attn_mask, attention=attention)
 
 
 def _run_before(block: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
