@@ -18,6 +18,7 @@ from react_mm.datasets.base_novel import (
     split_classes,
 )
 from tests.coco_files import NOVEL, coco, random_boxes, write_coco
+from tests.lvis_files import lvis
 
 
 def test_ov_coco_lists_are_mmdets():
@@ -91,3 +92,40 @@ def test_tool_writes_base_and_both(tmp_path, repository, monkeypatch, capsys):
         call("--novel", "ov-coco", "--out", tmp_path / "x.json")
     with pytest.raises(SystemExit, match="input file itself"):
         call("--novel", novel, "--out", source)
+
+
+def test_tool_takes_lvis_base_lists_and_places(tmp_path, repository, monkeypatch, capsys):
+    source = tmp_path / "mine_train.json"
+    source.write_text(json.dumps(lvis()))
+
+    def call(*arguments):
+        tool = repository / "tools" / "convert_ov_dataset.py"
+        arguments = [str(tool), str(source), "--out", tmp_path / "out.json", *arguments]
+        monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
+        runpy.run_path(str(tool), run_name="__main__")
+        return capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())
+
+    said, content = call("--novel", "ov-lvis", "--novel-as-ignore")
+    assert "classes: 2 base, 2 novel" in said and "boxes as ignore regions: 2" in said
+    assert [c["name"] for c in content["categories"]] == ["dog", "cat"]
+    assert content["images"][1]["neg_category_ids"] == [7]
+    (tmp_path / "base.txt").write_text("cat\n")
+    (tmp_path / "novel.txt").write_text("bee\n")
+    _, content = call("--novel", tmp_path / "novel.txt", "--base", tmp_path / "base.txt")
+    assert [c["name"] for c in content["categories"]] == ["cat"]
+    assert "ignore_regions" not in content
+
+    (tmp_path / "base.txt").write_text("catt\nbow weapon\n")
+    with pytest.raises(ValueError, match=r"catt; did you mean cat\?.*bow weapon; did you mean bow"):
+        call("--novel", tmp_path / "novel.txt", "--base", tmp_path / "base.txt")
+    (tmp_path / "base.txt").write_text("cat\nbee\n")
+    with pytest.raises(ValueError, match=r"both base and novel: \['bee'\]"):
+        call("--novel", tmp_path / "novel.txt", "--base", tmp_path / "base.txt")
+    with pytest.raises(SystemExit, match="goes with --keep base"):
+        call("--novel", "ov-lvis", "--novel-as-ignore", "--keep", "base-novel")
+    source.write_text((tmp_path / "out.json").read_text())
+    with pytest.raises(ValueError, match="no rare class"):
+        call("--novel", "ov-lvis")
+    source.write_text(json.dumps(coco(random_boxes())))
+    with pytest.raises(ValueError, match="has no 'frequency'"):
+        call("--novel", "ov-lvis")
