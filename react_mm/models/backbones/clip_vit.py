@@ -14,6 +14,7 @@ from react_mm.models.backbones.open_clip_tower import (
     activation_class,
     check_tower_class,
     preprocessing,
+    resolve_indices,
 )
 from react_mm.models.customization import apply_delta, load_official_gates
 from react_mm.models.layers.dense_attention import (
@@ -97,7 +98,7 @@ class CLIPViT(ImageTower):
         self.visual = _supported(model.visual, arch)
         self.visual.set_grad_checkpointing(with_cp)
         blocks = len(self.insertion_points())
-        self.out_indices = _resolve_indices(out_indices, blocks)
+        self.out_indices = resolve_indices(out_indices, blocks, "block")
         self.global_blocks = resolve_global_blocks(window_size, global_blocks, blocks)
         self.window_size = window_size
         if window_size is not None and dense_mode == LOCAL:
@@ -371,11 +372,3 @@ def _supported(visual: nn.Module, arch: str) -> VisionTransformer:
     if not getattr(visual.transformer, "batch_first", True):
         raise ValueError(f"architecture {arch!r} is not batch_first, which CLIPViT needs")
     return visual
-
-
-def _resolve_indices(indices: Sequence[int], blocks: int) -> tuple[int, ...]:
-    resolved = tuple(i + blocks if i < 0 else i for i in indices)
-    for given, index in zip(indices, resolved, strict=True):
-        if not 0 <= index < blocks:
-            raise ValueError(f"out_indices: block {given} does not exist; the tower has {blocks}")
-    return resolved

@@ -1,5 +1,6 @@
-"""What the towers of open_clip share: which type runs which, preprocessing, pooled-only towers."""
+"""What the towers of open_clip share: which type runs which, preprocessing, sizes of images."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from react_mm.models.backbones.base import ImageSizes, ImageTower
 from react_mm.models.open_clip_loading import load_open_clip, resolve_architecture
+from react_mm.models.size_groups import run_by_size
 
 TOWER_TYPES: dict[type[nn.Module], str] = {
     VisionTransformer: "react_mm.CLIPViT",
@@ -81,8 +83,25 @@ def activation_class(activation: nn.Module) -> Callable[[], nn.Module]:
     return type(activation)
 
 
-class PooledTower(ImageTower):
-    """An open_clip tower of which only the pooled embedding at its native size is defined.
+def resolve_indices(indices: Sequence[int], count: int, what: str = "stage") -> tuple[int, ...]:
+    """Indices of taps, negative ones counted from the end.
+
+    Raises:
+        ValueError: If one does not exist.
+    """
+    resolved = tuple(i + count if i < 0 else i for i in indices)
+    for given, index in zip(indices, resolved, strict=True):
+        if not 0 <= index < count:
+            raise ValueError(f"out_indices: {what} {given} does not exist; the tower has {count}")
+    return resolved
+
+
+class OpenClipTower(ImageTower):
+    """An open_clip tower that is no ``VisionTransformer`` of its own, for images of any size.
+
+    Images are zero padded to a multiple of the stride on the right and at the bottom, and run
+    together with those of a batch that have the same size then: a padded batch gives what its
+    images give alone. At the native size the pooled embedding is open_clip's.
 
     Args:
         arch: Architecture (open_clip's name, or a JSON file).
@@ -95,11 +114,15 @@ class PooledTower(ImageTower):
         std: Channel standard deviations; as ``mean``.
         init_cfg: Must be None: weights come from the arguments above.
 
+    Attributes:
+        region_part: The part of :meth:`run` that :meth:`pool_regions` takes.
+
     Raises:
         ValueError: If the architecture has another tower class (the message names its type).
     """
 
     tower_class: type[nn.Module]
+    region_part = "dense"
 
     def __init__(
         self,
@@ -138,32 +161,67 @@ class PooledTower(ImageTower):
         """Returns the tower if all of it can be run."""
         return visual
 
-    def encode_image(self, x: Tensor) -> Tensor:
-        """Pooled embedding (B, D), not normalised, of normalised images at the native size.
+    @abstractmethod
+    def run(self, images: Tensor, parts: Sequence[str]) -> dict[str, Any]:
+        """Runs images without padding.
 
         Args:
-            x: float (B, 3, H, W).
+            images: Normalised, float (n, 3, h, w), sides multiples of the stride.
+            parts: Which of ``taps, dense, pooled`` and :attr:`region_part` are wanted.
 
-        Raises:
-            ValueError: If the images have another size.
+        Returns:
+            At least these: ``taps`` a tuple of float (n, C, h', w'), ``pooled`` float (n, D), all
+            else float (n, C, h', w').
         """
-        size = tuple(x.shape[-2:])
-        if size != self.preprocess["size"]:
-            raise ValueError(f"{self.arch!r} takes images of {self.preprocess['size']}, got {size}")
-        return self.visual(x)
+
+    def encode_image(self, x: Tensor) -> Tensor:
+        """Pooled embedding (B, D), not normalised; open_clip's own code at the native size.
+
+        Args:
+            x: Normalised images, float (B, 3, H, W).
+        """
+        if tuple(x.shape[-2:]) == self.preprocess["size"]:
+            return self.visual(x)
+        return self._collect(x, None, "pooled")["pooled"]
 
     def forward_all(self, x: Tensor, image_sizes: ImageSizes | None = None) -> dict[str, Any]:
-        """Refused: taps and the dense embedding are not defined for this tower.
+        """Taps, dense and pooled embedding in one pass; see :class:`ImageTower`."""
+        return self._collect(x, image_sizes, "taps", "dense", "pooled")
 
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError(
-            f"react_mm.{type(self).__name__} gives the pooled embedding alone; taps and dense "
-            "embeddings, for detection and segmentation, are built for react_mm.CLIPViT"
-        )
+    def dense_embedding(self, x: Tensor, image_sizes: ImageSizes | None = None) -> Tensor:
+        """Dense embedding (B, D, ceil(H / stride), ceil(W / stride)), not normalised."""
+        return self._collect(x, image_sizes, "dense")["dense"]
 
-    def train(self, mode: bool = True) -> "PooledTower":
+    def region_map(self, x: Tensor, image_sizes: ImageSizes | None = None) -> Tensor:
+        """The map that :meth:`pool_regions` takes."""
+        return self._collect(x, image_sizes, self.region_part)[self.region_part]
+
+    def taps_and_dense(
+        self, x: Tensor, image_sizes: ImageSizes | None = None
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Taps, and the map that :meth:`pool_regions` takes, in one pass."""
+        out = self._collect(x, image_sizes, "taps", self.region_part)
+        return out["taps"], out[self.region_part]
+
+    def forward(self, x: Tensor, image_sizes: ImageSizes | None = None) -> tuple[Tensor, ...]:
+        """Taps for a neck: tuple of float (B, C, h, w)."""
+        return self._collect(x, image_sizes, "taps")["taps"]
+
+    def _collect(self, x: Tensor, image_sizes: ImageSizes | None, *parts: str) -> dict[str, Any]:
+        taps = 0
+
+        def flat(images: Tensor) -> list[Tensor]:
+            nonlocal taps
+            out = self.run(images, parts)
+            given = out["taps"] if "taps" in parts else ()
+            taps = len(given)
+            return [*given, *(out[part] for part in parts if part != "taps")]
+
+        tensors = run_by_size(flat, x, image_sizes, self.stride)
+        named = dict(zip([p for p in parts if p != "taps"], tensors[taps:], strict=True))
+        return {"taps": tuple(tensors[:taps]), **named}
+
+    def train(self, mode: bool = True) -> "OpenClipTower":
         """Switches the mode; batch norm stays on its stored statistics.
 
         They are no parameters, so a delta would not hold them, and a batch of the retrieved set is

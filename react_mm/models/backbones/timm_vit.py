@@ -4,20 +4,36 @@ from collections.abc import Sequence
 from typing import Any
 
 import open_clip
+import torch
 from open_clip.timm_model import TimmModel
 from timm.models.eva import Eva
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
-from react_mm.models.backbones.open_clip_tower import PooledTower, activation_class
+from react_mm.models.backbones.open_clip_tower import (
+    OpenClipTower,
+    activation_class,
+    resolve_indices,
+)
+from react_mm.models.layers.gated_attention import run_gate
+from react_mm.models.layers.timm_tokens import embed_patches, head_of_each, without_mixing
 from react_mm.registry import MODELS
 
+DENSE_MODES = ("vanilla", "maskclip")
 STATISTICS = ("mean", "std", "interpolation", "resize_mode")
 
 
 @MODELS.register_module()
-class TimmViT(PooledTower):
-    """open_clip's ``TimmModel`` around timm's ``VisionTransformer`` or ``Eva``.
+class TimmViT(OpenClipTower):
+    """open_clip's ``TimmModel`` around timm's ``VisionTransformer`` (SigLIP) or ``Eva``.
+
+    Positions, rotary ones too, are interpolated to each image's own grid as timm does. The dense
+    embedding follows MaskCLIP (arXiv 2112.01071): the attention that makes the pooled embedding is
+    left out, and each token keeps its own value. Where a class token (or the mean) is pooled (EVA),
+    that is the attention of the last block, whose residual and MLP stay, as in CLIPSelf's EVA
+    (2310.01403); where an attention head pools (SigLIP), it is that head's, whose output projection
+    and MLP stay. The other modes of :class:`react_mm.CLIPViT` are refused by name.
 
     Its methods are ``full``, ``locked-text``, ``locked-image`` and ``gated-image``. A gated block
     sees the tokens as its frozen block does, without rotary positions. Where neither tag nor
@@ -25,8 +41,14 @@ class TimmViT(PooledTower):
     (SigLIP: 0.5), theirs is taken.
 
     Args:
-        arch: See :class:`PooledTower`, as the rest.
+        arch: See :class:`OpenClipTower`, as the rest.
+        out_indices: Blocks after which taps are taken; negative ones count from the end.
+        dense_mode: ``maskclip``, or ``vanilla``: the last block as it is (not for SigLIP, whose
+            tokens before the attention head are not in the joint space).
         with_cp: Whether activations are recomputed in the backward pass to save memory.
+
+    Raises:
+        ValueError: If the trunk, an index or the mode is not supported; the message names it.
     """
 
     tower_class = TimmModel
@@ -38,6 +60,8 @@ class TimmViT(PooledTower):
         checkpoint: str | None = None,
         delta: str | None = None,
         gate_scale: float | None = None,
+        out_indices: Sequence[int] = (-1,),
+        dense_mode: str = "maskclip",
         frozen: bool = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -51,6 +75,8 @@ class TimmViT(PooledTower):
         self.tap_channels = self.visual.trunk.embed_dim
         self.stride = self.visual.trunk.patch_embed.patch_size[0]
         self.visual.set_grad_checkpointing(with_cp)
+        self.out_indices = resolve_indices(out_indices, len(self.insertion_points()), "block")
+        self.dense_mode = self._checked_mode(dense_mode)
 
     def checked(self, visual: nn.Module) -> nn.Module:
         """Refuses trunks that are no plain transformers.
@@ -65,6 +91,48 @@ class TimmViT(PooledTower):
             )
         visual.preprocess_cfg = {**getattr(visual, "preprocess_cfg", {}), **self.known_statistics}
         return visual
+
+    def _checked_mode(self, mode: str) -> str:
+        if mode not in DENSE_MODES:
+            raise ValueError(
+                f"dense_mode {mode!r} is not built for react_mm.TimmViT, which knows "
+                f"{', '.join(DENSE_MODES)}; react_mm.CLIPViT (open_clip's own transformer) has more"
+            )
+        if mode == "vanilla" and self.visual.trunk.attn_pool is not None:
+            raise ValueError(
+                f"architecture {self.arch!r} pools by attention: its tokens are in the joint space "
+                "only after that head; use dense_mode='maskclip'"
+            )
+        return mode
+
+    def run(self, images: Tensor, parts: Sequence[str]) -> dict[str, Any]:
+        """Runs images without padding; see :meth:`OpenClipTower.run`."""
+        trunk, blocks = self.visual.trunk, self.insertion_points()
+        x, rotary, grid = embed_patches(trunk, images)
+        kept: dict[int, Tensor] = {}
+        for index, block in enumerate(blocks):
+            before = x
+            options = {} if rotary is None else {"rope": rotary}
+            if trunk.grad_checkpointing and torch.is_grad_enabled():
+                x = checkpoint_activations(block, x, use_reentrant=False, **options)
+            else:
+                x = block(x, **options)
+            kept[index] = x
+        first = trunk.num_prefix_tokens
+
+        def to_map(tokens: Tensor) -> Tensor:
+            return tokens.transpose(1, 2).unflatten(2, grid).contiguous()
+
+        out: dict[str, Any] = {"taps": tuple(to_map(kept[i][:, first:]) for i in self.out_indices)}
+        if "dense" in parts:
+            if self.dense_mode == "maskclip" and trunk.attn_pool is None:
+                x_dense = without_mixing(blocks[-1], run_gate(blocks[-1], before)[:, first:])
+            else:
+                x_dense = x[:, first:]
+            out["dense"] = to_map(head_of_each(self.visual, trunk.norm(x_dense)))
+        if "pooled" in parts:
+            out["pooled"] = self.visual.head(trunk.forward_head(trunk.norm(x)))
+        return out
 
     def insertion_points(self) -> list[nn.Module]:
         """timm's blocks, first to last."""
