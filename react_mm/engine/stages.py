@@ -64,7 +64,8 @@ class Stages:
     Args:
         folder: The run's folder; stamps lie in ``<folder>/stages/NAME.json``.
         say: Where lines go.
-        again: Names of stages to run whatever their stamp says; later ones follow by inputs.
+        again: Names of stages to run whatever their stamp says (a space may be written as ``-``);
+            later ones follow by inputs.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Stages:
     ) -> None:
         self.folder = Path(folder)
         self.say = say
-        self.again = set(again)
+        self.again = {name.replace(" ", "-") for name in again}
         self.stamps: dict[str, Stamp] = {}
         self.reused: list[str] = []
 
@@ -106,6 +107,7 @@ class Stages:
         stamp = self._reusable(name, key, whole)
         if stamp is None:
             self.say(f"== {name}")
+            self._place(name).unlink(missing_ok=True)  # a kill must not leave it beside new files
             start = time.perf_counter()
             result = _plain(function())
             stamp = self._finish(name, key, time.perf_counter() - start, result, outputs)
@@ -129,6 +131,7 @@ class Stages:
             key = self._key(job.name, job.settings, job.after)
             stamp = self._reusable(job.name, key, None)
             if stamp is None:
+                self._place(job.name).unlink(missing_ok=True)
                 waiting[lanes.submit(_timed, job.function, *job.arguments)] = (job, key)
             else:
                 self._say_reused(job.name, stamp)
@@ -168,7 +171,7 @@ class Stages:
 
     def _reusable(self, name: str, key: str, whole: Callable[[], bool] | None) -> Stamp | None:
         place = self._place(name)
-        if name in self.again or not place.is_file() or (whole is not None and not whole()):
+        if place.stem in self.again or not place.is_file() or (whole is not None and not whole()):
             return None
         try:
             stamp = Stamp(**read_json(place))

@@ -128,8 +128,8 @@ def run_comparison(
 def _run_cell(config: Config, path: Path, card: dict[str, Any]) -> None:
     started = time.perf_counter()
     runner = build_runner(config)
-    metrics = {name: _number(value) for name, value in runner.test().items()}
-    outcomes, headline = _kept(runner, metrics)
+    metrics = plain_metrics(runner.test())
+    outcomes, headline = outcomes_of(runner, metrics)
     dataset = getattr(runner.test_dataloader.dataset, "card", None)
     content = {
         **card,
@@ -144,8 +144,21 @@ def _run_cell(config: Config, path: Path, card: dict[str, Any]) -> None:
     write_json(path, content)  # last: a cell with a JSON file is whole
 
 
-def _kept(runner: Runner, metrics: Mapping[str, float | None]) -> tuple[dict[str, Outcomes], str]:
-    """Outcomes of the loop or of the metrics by full name, and the headline."""
+def outcomes_of(
+    runner: Runner, metrics: Mapping[str, float | None]
+) -> tuple[dict[str, Outcomes], str]:
+    """What a finished test kept image by image, and which metric stands for it.
+
+    Args:
+        runner: After its test.
+        metrics: What the test gave.
+
+    Returns:
+        Outcomes of the loop or of the metrics by full name, and the headline.
+
+    Raises:
+        ValueError: If the test gave no metric.
+    """
     if not metrics:
         raise ValueError("the test gave no metric at all")
     outcomes: dict[str, Outcomes] = {}
@@ -176,9 +189,10 @@ def _read_cell(path: Path, task: str, model: str, key: str) -> Cell:
     )
 
 
-def _number(value: Any) -> float | None:
-    value = float(value.item() if hasattr(value, "item") else value)
-    return value if math.isfinite(value) else None
+def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+    """Metrics as numbers that JSON can hold; None for what is not finite."""
+    found = {k: float(v.item() if hasattr(v, "item") else v) for k, v in metrics.items()}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def _with_contents(parts: Any) -> Any:
