@@ -1,10 +1,19 @@
 """AP on base and novel classes in one pass (needs mmdet)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from mmdet.evaluation.metrics import OVCocoMetric
 from mmengine.logging import print_log
 
+from react_mm.evaluation.class_ap import class_ap50
+from react_mm.evaluation.concept_frequency import (
+    LIMITS,
+    class_counts,
+    frequency_bins,
+    read_counts,
+)
 from react_mm.registry import METRICS
 
 _EMPTY = ("base_ap", "novel_ap", "base_ap50", "novel_ap50", "bbox_mAP", "bbox_mAP_50")
@@ -19,16 +28,45 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
     and ``bbox_mAP_50`` are the figures of OV-COCO (generalised setting). A group without any class
     keeps mmdet's -1.
 
+    With a retrieved set, AP50 is also given by how many of its pairs a class has: ``ap50_none``,
+    ``ap50_few``, ``ap50_medium`` and ``ap50_many`` with ``classes_none`` and so on; novel classes
+    alone as ``novel_ap50_few``, ``novel_classes_few``. Classes without any box are not counted; a
+    bin without classes is NaN. The limits of the bins are logged.
+
     Args:
         ann_file: COCO instances file of the data set.
+        frequency: A retrieved set (its folder or ``pairs.parquet``), or JSON ``{concept: pairs}``.
+        frequency_limits: Pairs from which on a class is in the bins ``medium`` and ``many``.
         **kwargs: Those of mmdet's ``CocoMetric``.
+
+    Raises:
+        FileNotFoundError, ValueError: If ``frequency`` or its limits cannot be used.
     """
 
     default_prefix = "ov_coco"
 
-    def __init__(self, ann_file: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        frequency: str | None = None,
+        frequency_limits: Sequence[int] = LIMITS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(ann_file=ann_file, **kwargs)
         self.ann_file = ann_file
+        self.frequency_limits = tuple(frequency_limits)
+        frequency_bins(np.zeros(1), self.frequency_limits)  # checked before a long test
+        self.concept_counts = None if frequency is None else read_counts(frequency)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Collects a batch.
+
+        Raises:
+            ValueError: At the first batch, if the retrieved set has pairs of none of the classes.
+        """
+        if self.concept_counts is not None and not self.results:
+            self._class_counts()
+        super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluates all images.
@@ -48,6 +86,8 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
         if not figures and not self.format_only:
             print_log("nothing was predicted in any image: all AP are 0", logger="current")
             figures = dict.fromkeys(_EMPTY, 0.0)
+        if self.concept_counts is not None and not self.format_only:
+            figures = {**figures, **self._by_frequency([prediction for _, prediction in results])}
         return {name: float(value) for name, value in figures.items()}
 
     def _index_classes(self) -> None:
@@ -69,3 +109,24 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
         self.cat_ids = ids
         self.base_cat_ids = [by_name[name] for name in self.dataset_meta["base_classes"]]
         self.novel_cat_ids = [by_name[name] for name in self.dataset_meta["novel_classes"]]
+
+    def _class_counts(self) -> np.ndarray:
+        """Pairs of the retrieved set per class."""
+        meta = self.dataset_meta
+        return class_counts(self.concept_counts, meta["classes"], meta.get("synonyms"))
+
+    def _by_frequency(self, predictions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """AP50 over the classes of each bin, all and novel."""
+        ap = class_ap50(
+            self._coco_api, predictions, self.cat_ids, self.img_ids, max(self.proposal_nums)
+        )
+        novel = np.isin(self.cat_ids, self.novel_cat_ids)
+        figures = {}
+        bins = frequency_bins(self._class_counts(), self.frequency_limits)
+        for name, (words, rows) in bins.items():
+            print_log(f"bin {name!r}: classes with {words} retrieved pairs", logger="current")
+            for prefix, members in (("", rows), ("novel_", rows[novel[rows]])):
+                found = ap[members][~np.isnan(ap[members])]
+                figures[f"{prefix}ap50_{name}"] = float(found.mean()) if len(found) else np.nan
+                figures[f"{prefix}classes_{name}"] = float(len(found))
+        return figures

@@ -48,8 +48,8 @@ def evaluate(tmp_path, boxes, predictions, meta=META, **options):
     return metric.evaluate(len(boxes)), path
 
 
-def by_hand(path, predictions, names):
-    """AP50 of pycocotools on the categories named alone."""
+def by_hand(path, predictions, names, place=1):
+    """AP50 (place 0: AP) of pycocotools on the categories named alone."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(path))
         found = [
@@ -67,7 +67,7 @@ def by_hand(path, predictions, names):
         run.evaluate()
         run.accumulate()
         run.summarize()
-    return run.stats[1]
+    return run.stats[place]
 
 
 def test_agrees_with_pycocotools(tmp_path):
@@ -109,3 +109,62 @@ def test_wrong_classes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no 'novel_classes'"):
         meta = {k: v for k, v in META.items() if k != "novel_classes"}
         evaluate(tmp_path, boxes, predict(boxes), meta=meta)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_subset_agrees_on_crowded_images(tmp_path, seed):
+    """Wrong classes, repeated boxes and images without any: AP50 and AP of base, novel and all."""
+    rng = np.random.default_rng(seed)
+    boxes = [*random_boxes(images=9, seed=seed), []]
+    predictions = [
+        [
+            (str(rng.choice([name, *CLASSES])), box + rng.normal(size=4) * 2, rng.uniform())
+            for name, box, _ in own
+            for _ in range(5)
+        ]
+        for own in predict(boxes)
+    ]
+    predictions[3] = []
+    figures, path = evaluate(tmp_path, boxes, predictions)
+    for group, names in (("base", META["base_classes"]), ("novel", META["novel_classes"])):
+        for figure, place in (("ap50", 1), ("ap", 0)):
+            expected = by_hand(path, predictions, names, place)
+            assert figures[f"ov_coco/{group}_{figure}"] == pytest.approx(expected, abs=1e-12)
+            assert 0.02 < expected < 0.9
+    everything = by_hand(path, predictions, CLASSES)
+    assert figures["ov_coco/bbox_mAP_50"] == pytest.approx(everything, abs=5e-4)
+
+
+def test_by_frequency_in_the_retrieved_set(tmp_path):
+    """Bins against pycocotools on the classes that each holds."""
+    (tmp_path / "counts.json").write_text(json.dumps({"Cat": 500, "dog": 9, "wasp": 12, "x": 3}))
+    boxes = random_boxes()
+    predictions = predict(boxes, noise=3.0)
+    options = dict(frequency=str(tmp_path / "counts.json"))
+    figures, path = evaluate(tmp_path, boxes, predictions, **options)
+    for bin_name, names in dict(none=["bee"], few=["dog"], medium=["wasp"], many=["cat"]).items():
+        expected = by_hand(path, predictions, names)
+        assert figures[f"ov_coco/ap50_{bin_name}"] == pytest.approx(expected)
+        assert figures[f"ov_coco/classes_{bin_name}"] == 1
+    assert figures["ov_coco/novel_ap50_none"] == figures["ov_coco/ap50_none"]
+    assert figures["ov_coco/novel_classes_few"] == 0
+    assert np.isnan(figures["ov_coco/novel_ap50_few"])
+    merged, _ = evaluate(tmp_path, boxes, predictions, frequency_limits=(13, 1000), **options)
+    assert merged["ov_coco/classes_few"] == 2 and merged["ov_coco/classes_medium"] == 1
+    expected = by_hand(path, predictions, ["dog", "wasp"])
+    assert merged["ov_coco/ap50_few"] == pytest.approx(expected)
+    nothing, _ = evaluate(tmp_path, boxes, [[] for _ in boxes], **options)
+    assert nothing["ov_coco/ap50_many"] == 0 and nothing["ov_coco/classes_many"] == 1
+
+
+def test_retrieved_set_of_other_classes_is_refused_at_the_first_image(tmp_path):
+    (tmp_path / "counts.json").write_text('{"wine": 3, "dogs": 2}')
+    boxes = random_boxes(images=2)
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(coco(boxes)))
+    metric = OpenVocabularyCocoMetric(ann_file=str(path), frequency=str(tmp_path / "counts.json"))
+    metric.dataset_meta = META
+    with pytest.raises(ValueError, match="none of the 4 classes"):
+        metric.process({}, [])
+    with pytest.raises(ValueError, match="two rising numbers"):
+        OpenVocabularyCocoMetric(ann_file=str(path), frequency_limits=(5, 5))
