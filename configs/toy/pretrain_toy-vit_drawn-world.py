@@ -1,5 +1,6 @@
 # The tiny CLIP of the drawn world from random weights; python -m react_mm.toy.pretrain does it all.
 custom_imports = dict(imports=["react_mm.toy.patch_dropout_hook"], allow_failed_imports=False)
+pairs = "data/toy/base"
 iterations, decay = 2200, 700  # constant rate, then a linear decay over the last iterations
 model = dict(
     type="react_mm.CLIP",
@@ -17,7 +18,7 @@ train_dataloader = dict(
     collate_fn=dict(type="default_collate"),
     dataset=dict(
         type="react_mm.PairDataset",
-        sources=[dict(path="data/toy/base")],
+        sources=[dict(path=pairs)],
         pipeline=[
             dict(type="react_mm.RandomResizedCrop", size=64, scale=(0.75, 1.0), ratio=(0.9, 1.1)),
             dict(type="react_mm.RandomHorizontalFlip"),

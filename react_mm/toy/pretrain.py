@@ -61,10 +61,11 @@ def export_state(checkpoint: str | Path) -> dict[str, Tensor]:
     return out
 
 
-def _train(work_dir: Path, resume: bool) -> float:
+def _train(data: Path, work_dir: Path, resume: bool) -> float:
     """Run the config with tools/train.py; returns the CPU seconds it took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "tools/train.py", CONFIG, "--work-dir", str(work_dir)]
+    command = [sys.executable, "tools/train.py", CONFIG, "--work-dir", str(work_dir.resolve())]
+    command += ["--cfg-options", f"pairs={data.resolve() / 'base'}"]
     subprocess.run(command + ["--resume"] * resume, check=True, cwd=ROOT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -130,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     start = time.time()
     world = write_world(args.data, seed=0)
-    cpu = _train(args.work_dir, args.resume)
+    cpu = _train(args.data, args.work_dir, args.resume)
     weights = args.work_dir / WEIGHTS.name
     save_state(weights, export_state(find_newest_checkpoint(args.work_dir)), {"format": "pt"})
     accuracy = measure(weights, args.data, ("val", "test"))
