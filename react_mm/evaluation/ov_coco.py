@@ -31,7 +31,7 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
     With a retrieved set, AP50 is also given by how many of its pairs a class has: ``ap50_none``,
     ``ap50_few``, ``ap50_medium`` and ``ap50_many`` with ``classes_none`` and so on; novel classes
     alone as ``novel_ap50_few``, ``novel_classes_few``. Classes without any box are not counted; a
-    bin without classes is NaN. The limits of the bins are logged.
+    bin without classes has -1. The limits of the bins are logged.
 
     Args:
         ann_file: COCO instances file of the data set.
@@ -127,6 +127,6 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
             print_log(f"bin {name!r}: classes with {words} retrieved pairs", logger="current")
             for prefix, members in (("", rows), ("novel_", rows[novel[rows]])):
                 found = ap[members][~np.isnan(ap[members])]
-                figures[f"{prefix}ap50_{name}"] = float(found.mean()) if len(found) else np.nan
+                figures[f"{prefix}ap50_{name}"] = float(found.mean()) if len(found) else -1.0
                 figures[f"{prefix}classes_{name}"] = float(len(found))
         return figures
