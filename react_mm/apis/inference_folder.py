@@ -44,7 +44,7 @@ def run_folder(
 
     Args:
         inferencer: With its vocabulary set.
-        folder: Folder of images.
+        folder: Folder of images, or one image file.
         out: Output folder.
         batch_size: Images at once.
         progress: Whether to show a bar.

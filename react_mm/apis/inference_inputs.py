@@ -1,4 +1,4 @@
-"""What inference is asked about: files, folders, arrays and pictures, as RGB pictures with a name."""
+"""What inference is asked about: files, folders, arrays and pictures, each with a name."""
 
 from __future__ import annotations
 
@@ -109,11 +109,16 @@ def expand(inputs: ImageInput | Sequence[ImageInput]) -> tuple[list[Input], bool
 def files_in(folder: str | Path) -> list[Input]:
     """The image files of a folder and its subfolders, sorted, named by their relative path.
 
+    Args:
+        folder: A folder, or one image file.
+
     Raises:
-        FileNotFoundError: If the folder does not exist.
+        FileNotFoundError: If it does not exist.
         ValueError: If it has none.
     """
     folder = Path(folder)
+    if folder.is_file():
+        return [Input(folder.name, folder)]
     if not folder.is_dir():
         raise FileNotFoundError(f"folder {folder} does not exist")
     paths = sorted(

@@ -123,8 +123,8 @@ class Inferencer:
 
         Returns:
             One dict for one picture, else a list in the order given. Each has ``image, width,
-            height, sha256, task`` and what :mod:`react_mm.apis.inference_results` says: ``classes``,
-            ``objects``, or ``regions`` and ``map_png``. A damaged picture in a list gives
+            height, sha256, task`` and ``classes``, ``objects``, or ``regions`` and ``map_png``, see
+            :mod:`react_mm.apis.inference_results`. A damaged picture in a list gives
             ``image`` and ``rejected``, the reason.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The inferencer says what the models say, for every kind of input, vocabulary and customization."""
+"""The inferencer says what the models say, for every input, vocabulary and customization."""
 
 import json
 import subprocess
@@ -251,7 +251,8 @@ def test_segmentation_map_and_counts(segmentor):
     assert labels.shape == (41, 75)
     assert segmentor.model.vocabulary.names == ("background", *NAMES)
     counted = {entry["label"]: entry["pixels"] for entry in result["regions"]}
-    assert counted == dict(zip(*(v.tolist() for v in np.unique(labels, return_counts=True))))
+    present, pixels = np.unique(labels, return_counts=True)
+    assert counted == dict(zip(present.tolist(), pixels.tolist(), strict=True))
     assert sum(entry["share"] for entry in result["regions"]) == pytest.approx(1, abs=1e-4)
     json.dumps(result, allow_nan=False)
 
