@@ -15,6 +15,7 @@ from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
+from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -24,6 +25,9 @@ for _module in ("mmdet", "mmseg", "react_mm"):
 _ENGINE = ["react_mm.engine"]
 
 MODELS = Registry("model", parent=ROOT_MODELS, scope="react_mm", locations=["react_mm.models"])
+TASK_UTILS = Registry(  # imported by the detectors, since assigners need mmdet
+    "task util", parent=ROOT_TASK_UTILS, scope="react_mm", locations=["react_mm.models"]
+)
 DATASETS = Registry(
     "dataset", parent=ROOT_DATASETS, scope="react_mm", locations=["react_mm.datasets"]
 )

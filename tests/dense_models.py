@@ -35,46 +35,102 @@ def finish(model, classes, base=None):
     return model.eval()
 
 
-def small_detector(folder, classes=("cat", "dog", "bee"), base=("cat", "dog"), seed=0):
-    """F-VLM on a 4-block tower of stride 16."""
-    config = model_config(
-        folder,
-        "fvlm_fpn.py",
-        neck=dict(in_channels=48, out_channels=16, scales=(2, 1), num_outs=2),
-        rpn_head=dict(
+SMALL_PYRAMID = dict(neck=dict(in_channels=48, out_channels=16, scales=(2, 1), num_outs=2))
+SMALL_RCNN = dict(
+    rpn_head=dict(
+        in_channels=16,
+        feat_channels=16,
+        anchor_generator=dict(scales=[2, 4], strides=[8, 16]),
+    ),
+    roi_head=dict(
+        bbox_roi_extractor=dict(
+            out_channels=16, featmap_strides=[8, 16], roi_layer=dict(output_size=3)
+        ),
+        bbox_head=dict(
             in_channels=16,
-            feat_channels=16,
-            anchor_generator=dict(scales=[2, 4], strides=[8, 16]),
+            conv_out_channels=16,
+            fc_out_channels=32,
+            roi_feat_size=3,
+            embed_dim=24,
         ),
-        roi_head=dict(
-            bbox_roi_extractor=dict(
-                out_channels=16, featmap_strides=[8, 16], roi_layer=dict(output_size=3)
-            ),
-            bbox_head=dict(in_channels=16, fc_out_channels=32, roi_feat_size=3, embed_dim=24),
+    ),
+    train_cfg=dict(
+        rpn=dict(sampler=dict(num=32)),
+        rpn_proposal=dict(nms_pre=100, max_per_img=30),
+        rcnn=dict(sampler=dict(num=32)),
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=30), rcnn=dict(score_thr=0.0, max_per_img=40)),
+)
+SMALL_MASKS = dict(
+    roi_head=dict(
+        mask_roi_extractor=dict(
+            out_channels=16, featmap_strides=[8, 16], roi_layer=dict(output_size=4)
         ),
-        train_cfg=dict(
-            rpn=dict(sampler=dict(num=32)),
-            rpn_proposal=dict(nms_pre=100, max_per_img=30),
-            rcnn=dict(sampler=dict(num=32)),
-        ),
-        test_cfg=dict(
-            rpn=dict(nms_pre=100, max_per_img=30), rcnn=dict(score_thr=0.0, max_per_img=40)
-        ),
-    )
-    config.backbone.out_indices = (1, 3)
+        mask_head=dict(num_convs=1, in_channels=16, conv_out_channels=16),
+    ),
+    train_cfg=dict(rcnn=dict(mask_size=8)),
+)
+SMALL_ATSS = dict(
+    bbox_head=dict(
+        in_channels=16,
+        feat_channels=16,
+        stacked_convs=1,
+        embed_dim=24,
+        norm_cfg=dict(type="GN", num_groups=4, requires_grad=True),
+        anchor_generator=dict(octave_base_scale=3, strides=[8, 16]),
+        vlm_boxes=60,
+    ),
+    test_cfg=dict(score_thr=0.0, max_per_img=40),
+)
+KINDS = ("fvlm", "fvit", "mask", "atss")
+
+
+def detector_config(folder, kind="fvit", **changes):
+    """The small model of a kind: F-VLM, F-ViT, Mask R-CNN (F-ViT) or ATSS."""
+    bases = dict(fvlm="fvlm_fpn.py", fvit="fvit_fpn.py", mask="fvit_fpn.py", atss="atss_fpn.py")
+    parts = dict(SMALL_PYRAMID, **(SMALL_ATSS if kind == "atss" else SMALL_RCNN))
+    config = model_config(folder, bases[kind], **parts)
+    whole = Config(dict(model=config))
+    if kind == "mask":
+        heads = Config.fromfile(str(CONFIGS / "_base_" / "models" / "mask_head.py"))
+        whole.merge_from_dict(heads.to_dict())
+        whole.merge_from_dict(dict(model=SMALL_MASKS))
+    whole.merge_from_dict(dict(model=changes))
+    whole.model.backbone.out_indices = (1, 3)
+    whole.model.class_embedder.cache_dir = None
+    return whole.model
+
+
+def small_detector(
+    folder, classes=("cat", "dog", "bee"), base=("cat", "dog"), seed=0, kind="fvit", **changes
+):
+    """A detector of a kind on a 4-block tower of stride 16, all weights shaken."""
+    config = detector_config(folder, kind, **changes)
     init_default_scope("mmdet")
     torch.manual_seed(seed)
     model = MODELS.build(config)
     model.init_weights()
-    shake(model.neck, 5), shake(model.rpn_head, 6), shake(model.roi_head, 7)
+    shake(model.neck, 5), shake(model.named_head, 7)
+    if hasattr(model, "rpn_head"):
+        shake(model.rpn_head, 6)
     return finish(model, classes, base)
 
 
-def small_gt_box_classifier(folder, classes=("cat", "dog", "bee")):
-    """GT-box classifier on the small tower."""
+def small_gt_box_classifier(
+    folder, classes=("cat", "dog", "bee"), base="gt_box.py", tower=None, **changes
+):
+    """GT-box (or proposal) classifier on the small tower, or on another without gates."""
     init_default_scope("mmdet")
     torch.manual_seed(0)
-    return finish(MODELS.build(model_config(folder, "gt_box.py")), classes)
+    config = model_config(folder, base, **changes)
+    if tower is None:
+        return finish(MODELS.build(config), classes)
+    config.backbone = tower
+    model = MODELS.build(config)
+    shake(model.backbone)
+    model.class_embedder = HashEmbedder(model.backbone.embed_dim)
+    model.set_vocabulary(classes)
+    return model.eval()
 
 
 def small_segmentor(folder, classes=("background", "cat", "dog", "bee"), **changes):
@@ -86,8 +142,9 @@ def small_segmentor(folder, classes=("background", "cat", "dog", "bee"), **chang
 
 
 def detection_sample(height, width, seed=0, boxes=3, classes=2):
-    """One image (uint8 BGR) with boxes, as mmdet's pipelines pack it."""
+    """One image (uint8 BGR) with boxes and their masks, as mmdet's pipelines pack it."""
     from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
     from mmengine.structures import InstanceData
 
     rng = np.random.default_rng(seed)
@@ -107,6 +164,10 @@ def detection_sample(height, width, seed=0, boxes=3, classes=2):
         bboxes=torch.tensor(np.concatenate([corner, corner + extent], 1), dtype=torch.float32),
         labels=torch.from_numpy(rng.integers(0, classes, boxes)),
     )
+    masks = np.zeros((boxes, height, width), np.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks, sample.gt_instances.bboxes.int(), strict=True):
+        mask[y1:y2, x1:x2] = 1
+    sample.gt_instances.masks = BitmapMasks(masks, height, width)
     return image, sample
 
 

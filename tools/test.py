@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Tests what a config describes, with the weights of a checkpoint or those the config names.
 
-python tools/test.py CONFIG [CHECKPOINT] [--out metrics.json] [--cfg-options KEY=VALUE ...]
+python tools/test.py CONFIG [CHECKPOINT] [--out metrics.json] [--vocabulary NAMES.txt]
+                            [--cfg-options KEY=VALUE ...]
 """
 
 import argparse

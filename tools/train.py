@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Trains what a config describes: customization, detection, segmentation.
 
-python tools/train.py CONFIG [--work-dir DIR] [--resume] [--cfg-options KEY=VALUE ...]
+python tools/train.py CONFIG [--work-dir DIR] [--resume] [--vocabulary NAMES.txt]
+                             [--cfg-options KEY=VALUE ...]
 """
 
 import argparse

@@ -50,6 +50,7 @@ _OUR_REGISTRIES = (
     own.HOOKS,
     own.DATA_SAMPLERS,
     own.OPTIM_WRAPPERS,
+    own.TASK_UTILS,
 )
 
 

@@ -19,7 +19,9 @@ from react_mm.engine.configuration import load_config
 from react_mm.engine.resuming import find_newest_checkpoint
 from react_mm.engine.safe_loading import install_safe_loading
 from react_mm.manifest import ManifestError, RunLock, write_json
+from react_mm.prompts import read_concepts
 
+HOOK = "react_mm.VocabularyHook"
 WAIT_FOR_WORKERS = 15  # seconds
 
 CPU_WRAPPER = dict(
@@ -49,6 +51,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="job launcher",
     )
+    parser.add_argument(
+        "--vocabulary",
+        help="file of class names, one per line (`name; synonym; synonym`), in place of the data "
+        "set's; where figures are computed they must be its classes",
+    )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
@@ -67,6 +74,8 @@ def prepare(
     """
     install_safe_loading()
     config = load_config(args.config, args.cfg_options)
+    if getattr(args, "vocabulary", None) is not None:
+        use_vocabulary(config, args.vocabulary)
     config.launcher = args.launcher
     if args.work_dir is not None:
         config.work_dir = args.work_dir
@@ -88,6 +97,28 @@ def prepare(
     if config.launcher != "none" and not torch.cuda.is_available():
         _start_gloo(config)
     return config
+
+
+def use_vocabulary(config: Config, path: str) -> None:
+    """Makes the config's vocabulary hook read its names from a file.
+
+    Args:
+        config: A config, with or without the hook; changed in place.
+        path: File of names; see :class:`react_mm.engine.vocabulary_hook.VocabularyHook`.
+
+    Raises:
+        FileNotFoundError, ValueError: If the file does not exist, is empty or names a class twice.
+    """
+    names = read_concepts(path)
+    hooks = [dict(h) for h in config.get("custom_hooks") or []]
+    own = [hook for hook in hooks if hook.get("type") == HOOK]
+    if not own:
+        own = [dict(type=HOOK)]
+        hooks += own
+    for hook in own:
+        hook["vocabulary"] = str(path)
+    config.custom_hooks = hooks
+    print_log(f"vocabulary {path}: {len(names)} names", logger="current")
 
 
 def _start_gloo(config: Config) -> None:

@@ -5,12 +5,14 @@ checkpoint loads under any vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from react_mm.models.class_embedding_cache import ClassEmbeddingCache, tower_hash
 from react_mm.prompts import Vocabulary, render, resolve_templates
 from react_mm.registry import MODELS
 
@@ -21,12 +23,14 @@ class ClassEmbedder:
 
     Each template is embedded and normalised, the templates of one name are averaged and
     normalised again (the usual CLIP zero-shot classifier). Results are kept by name, so that a
-    second vocabulary pays only for its new names.
+    second vocabulary pays only for its new names, and with ``cache_dir`` on disk by texts and by
+    the hash of the tower's weights, so that a later start does not run the tower.
 
     Args:
         text_tower: Config of a text tower, or a module with ``encode_text(list[str])``.
         templates: See :func:`react_mm.prompts.resolve_templates`.
         batch_size: Texts encoded at once.
+        cache_dir: Folder of stored embeddings (:class:`ClassEmbeddingCache`); None: none.
     """
 
     def __init__(
@@ -34,14 +38,16 @@ class ClassEmbedder:
         text_tower: dict | nn.Module,
         templates: str | Sequence[str] = "photo",
         batch_size: int = 256,
+        cache_dir: str | Path | None = None,
     ) -> None:
         self.text_tower = text_tower
         self.templates = resolve_templates(templates)
         self.batch_size = batch_size
+        self.cache_dir = cache_dir
         self._cache: dict[str, Tensor] = {}
 
     def forget(self) -> None:
-        """Drops the stored embeddings: the text tower has changed."""
+        """Drops the embeddings in memory: the text tower has changed."""
         self._cache.clear()
 
     @torch.no_grad()
@@ -58,16 +64,35 @@ class ClassEmbedder:
         if new:
             if isinstance(self.text_tower, Mapping):
                 self.text_tower = MODELS.build(dict(self.text_tower)).eval()
-            texts = [render(template, name) for name in new for template in self.templates]
-            chunks = [
-                F.normalize(
-                    self.text_tower.encode_text(texts[i : i + self.batch_size]).float(), dim=-1
-                )
-                for i in range(0, len(texts), self.batch_size)
-            ]
-            per_name = torch.cat(chunks).reshape(len(new), len(self.templates), -1).mean(1).cpu()
-            self._cache.update(zip(new, F.normalize(per_name, dim=-1), strict=True))
+            texts = {name: [render(t, name) for t in self.templates] for name in new}
+            if self.cache_dir is None:
+                self._cache.update(self._run_tower(texts))
+            else:
+                self._cache.update(self._through_disk(texts))
         return torch.stack([self._cache[name] for name in names])
+
+    def _through_disk(self, texts: dict[str, list[str]]) -> dict[str, Tensor]:
+        """Embeddings by name, from disk as far as they are there."""
+        stored = ClassEmbeddingCache(self.cache_dir, tower_hash(self.text_tower))
+        keys = {name: stored.key(name, own) for name, own in texts.items()}
+        rows = stored.read()
+        found = {name: rows[key] for name, key in keys.items() if key in rows}
+        lacking = {name: own for name, own in texts.items() if name not in found}
+        if lacking:
+            made = self._run_tower(lacking)
+            stored.add({keys[name]: row for name, row in made.items()})
+            found |= made
+        return found
+
+    def _run_tower(self, texts: dict[str, list[str]]) -> dict[str, Tensor]:
+        """Embeddings float32 (D,) on the CPU by name."""
+        flat = [text for own in texts.values() for text in own]
+        chunks = [
+            F.normalize(self.text_tower.encode_text(flat[i : i + self.batch_size]).float(), dim=-1)
+            for i in range(0, len(flat), self.batch_size)
+        ]
+        per_name = torch.cat(chunks).reshape(len(texts), len(self.templates), -1).mean(1).cpu()
+        return dict(zip(texts, F.normalize(per_name, dim=-1), strict=True))
 
     def __call__(self, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
         """Embeds a vocabulary with its synonyms.

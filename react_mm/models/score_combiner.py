@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from react_mm.registry import MODELS
 from react_mm.suggestions import near_matches
@@ -50,7 +51,7 @@ def combine(first: Tensor, second: Tensor, weight: Tensor | float, kind: str) ->
         ValueError: If ``kind`` is unknown.
     """
     if kind == "geometric":
-        return first.clamp_min(_TINY) ** (1 - weight) * second.clamp_min(_TINY) ** weight
+        return first ** (1 - weight) * second**weight
     if kind == "arithmetic":
         return (1 - weight) * first + weight * second
     raise ValueError(f"unknown score combination {kind!r}; known: {', '.join(KINDS)}")
@@ -137,16 +138,34 @@ class ScoreCombiner:
             background, to less) than 1, in which case the row is scaled.
         """
         if self.activation == "sigmoid":
-            return combine(detector.sigmoid(), vlm.softmax(dim=-1), weights.to(detector), self.kind)
-        scores = detector.softmax(dim=-1)
-        fused = combine(scores[:, :-1], vlm.softmax(dim=-1), weights.to(scores), self.kind)
-        if self.background == "detector":
-            rest = scores[:, -1:]
-        else:
-            rest = 1.0 - fused.sum(dim=-1, keepdim=True)
-        together = torch.cat([fused, rest], dim=-1).clamp_min(_TINY)
-        return together / together.sum(dim=-1, keepdim=True)
+            return self._log_fused(logsigmoid(detector), vlm, weights).exp()
+        return self.log_probabilities(detector, vlm, weights).exp()
 
     def log_probabilities(self, detector: Tensor, vlm: Tensor, weights: Tensor) -> Tensor:
-        """Logarithm of :meth:`probabilities`, for a head that will apply a softmax once more."""
-        return self.probabilities(detector, vlm, weights).log()
+        """Logarithm of :meth:`probabilities` with ``softmax``.
+
+        For a head that will apply a softmax once more; arguments as there.
+        """
+        own = detector.log_softmax(dim=-1)
+        fused = self._log_fused(own[:, :-1], vlm, weights)
+        if self.background == "detector":
+            rest = own[:, -1:]
+        else:
+            rest = (1.0 - fused.exp().sum(dim=-1, keepdim=True)).clamp_min(_TINY).log()
+        return torch.cat([fused, rest], dim=-1).log_softmax(dim=-1)
+
+    def _log_fused(self, own: Tensor, vlm: Tensor, weights: Tensor) -> Tensor:
+        """Logarithm of :func:`combine`, from logarithms.
+
+        1e-40 to the power of .1 is 1e-4, and float32 has no 1e-40; at temperature .01 such scores
+        are common.
+
+        Args:
+            own: Logarithms of the detector's scores, float (N, C).
+            vlm: Logits of the VLM, float (N, C).
+            weights: Float (C,).
+        """
+        weights, other = weights.to(own), vlm.log_softmax(dim=-1).to(own)
+        if self.kind == "geometric":
+            return (1 - weights) * own + weights * other
+        return torch.logaddexp((1 - weights).log() + own, weights.log() + other)

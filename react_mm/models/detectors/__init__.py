@@ -1,7 +1,20 @@
 """Open-vocabulary detectors (needs mmdet)."""
 
-from react_mm.models import necks, roi_heads
+from react_mm.models import assigners, dense_heads, necks, roi_heads
 from react_mm.models.detectors.gt_box_classifier import GTBoxClassifier
-from react_mm.models.detectors.open_vocabulary_rcnn import OpenVocabularyRCNN
+from react_mm.models.detectors.open_vocabulary_atss import OpenVocabularyATSS
+from react_mm.models.detectors.open_vocabulary_rcnn import (
+    OpenVocabularyMaskRCNN,
+    OpenVocabularyRCNN,
+)
 
-__all__ = ["GTBoxClassifier", "OpenVocabularyRCNN", "necks", "roi_heads"]
+__all__ = [
+    "GTBoxClassifier",
+    "OpenVocabularyATSS",
+    "OpenVocabularyMaskRCNN",
+    "OpenVocabularyRCNN",
+    "assigners",
+    "dense_heads",
+    "necks",
+    "roi_heads",
+]

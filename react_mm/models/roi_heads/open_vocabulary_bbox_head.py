@@ -3,6 +3,8 @@
 from typing import Any
 
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from react_mm.models.layers.cosine_classifier import CosineClassifier
@@ -64,6 +66,31 @@ class OpenVocabularyBBoxHead(ConvFCBBoxHead):
         """Takes over the vocabulary of the detector this head belongs to."""
         self.classifier.follow(source)
         self.num_classes = source.num_vocabulary
+
+    def _predict_by_feat_single(
+        self,
+        roi: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        img_meta: dict,
+        rescale: bool = False,
+        rcnn_test_cfg: ConfigDict | None = None,
+    ) -> InstanceData:
+        """mmdet's hook: boxes of one image after NMS, among its ``nms_pre`` best.
+
+        Without that limit 1,000 regions and 1,203 classes are 1.2 million boxes for the NMS. What
+        is kept of the best is what would be kept of all.
+        """
+        limit = (rcnn_test_cfg or {}).get("nms_pre", -1)
+        pairs = cls_score.shape[0] * (cls_score.shape[1] - 1)
+        if 0 < limit < pairs:
+            scores = cls_score.softmax(dim=-1)[:, :-1].flatten()
+            least = float(scores.topk(limit + 1).values[-1])
+            threshold = max(rcnn_test_cfg.score_thr, least)
+            rcnn_test_cfg = ConfigDict({**rcnn_test_cfg, "score_thr": threshold})
+        return super()._predict_by_feat_single(
+            roi, cls_score, bbox_pred, img_meta, rescale, rcnn_test_cfg
+        )
 
     def loss(
         self,

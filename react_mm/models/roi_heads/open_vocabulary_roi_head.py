@@ -7,46 +7,23 @@ import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from torch import Tensor
 
-from react_mm.models.layers.region_pooling import region_embeddings
+from react_mm.models.layers.cosine_classifier import CosineClassifier
 from react_mm.models.open_vocabulary import OpenVocabulary
-from react_mm.models.score_combiner import ScoreCombiner
+from react_mm.models.vlm_score import VLMScore
 from react_mm.registry import MODELS
 
 
-class DenseFeatures(tuple):
-    """The levels of a pyramid, as a tuple, with the tower's dense embedding beside them.
-
-    One more level would break the RPN; an attribute travels through mmdet unseen.
-
-    Attributes:
-        dense: Dense embedding float (B, D, h, w), or None.
-        stride: Input pixels per cell of ``dense``.
-    """
-
-    dense: Tensor | None
-    stride: int
-
-    def __new__(
-        cls, levels: Sequence[Tensor], dense: Tensor | None = None, stride: int = 1
-    ) -> "DenseFeatures":
-        """Wraps the levels."""
-        features = super().__new__(cls, levels)
-        features.dense, features.stride = dense, stride
-        return features
-
-
 @MODELS.register_module()
-class OpenVocabularyRoIHead(StandardRoIHead):
+class OpenVocabularyRoIHead(VLMScore, StandardRoIHead):
     """mmdet's region head with the VLM score of F-VLM (arXiv 2209.15639) at test time.
-
-    VLM score: RoIAlign of the frozen tower's dense embedding, mean, cosine to the class
-    embeddings, over a fixed temperature.
 
     Args:
         score_combiner: Config of :class:`ScoreCombiner`; None reports the detector alone.
         vlm_temperature: Temperature of the VLM score (F-VLM .01; F-ViT 1/75 or 1/50).
-        vlm_roi_size: Bins per side of the RoIAlign (F-ViT: 1; here averaged over more).
-        **kwargs: Those of mmdet's ``StandardRoIHead``.
+        vlm_roi_size: Bins per side of the RoIAlign (F-VLM 7; F-ViT 1).
+        detector_temperature: Temperature of the detector's score where it meets the VLM's (F-VLM
+            .01); None: the learned one (F-ViT).
+        **kwargs: Those of mmdet's ``StandardRoIHead``. A mask head is made class-agnostic.
     """
 
     def __init__(
@@ -54,15 +31,22 @@ class OpenVocabularyRoIHead(StandardRoIHead):
         score_combiner: dict | None = None,
         vlm_temperature: float = 0.01,
         vlm_roi_size: int = 7,
+        detector_temperature: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.combiner: ScoreCombiner | None = None
-        if score_combiner is not None:
-            self.combiner = MODELS.build(score_combiner)
-        self.vlm_temperature = vlm_temperature
-        self.vlm_roi_size = vlm_roi_size
-        self.base_classes: tuple[str, ...] = ()
+        self.init_vlm_score(score_combiner, vlm_temperature, vlm_roi_size)
+        self.detector_temperature = detector_temperature
+
+    def init_mask_head(self, mask_roi_extractor: dict | None, mask_head: dict) -> None:
+        """mmdet's hook: the classes are names, so there is one mask for all of them."""
+        mask_head = {**mask_head, "class_agnostic": True, "num_classes": 1}
+        super().init_mask_head(mask_roi_extractor, mask_head)
+
+    @property
+    def classifier(self) -> CosineClassifier:
+        """The box head's classifier, which knows the vocabulary."""
+        return self.bbox_head.classifier
 
     def follow(self, source: OpenVocabulary, base_classes: Sequence[str]) -> None:
         """Takes over the vocabulary of the detector this head belongs to.
@@ -72,12 +56,7 @@ class OpenVocabularyRoIHead(StandardRoIHead):
             base_classes: Names the detector was trained on, for the combiner's weights.
         """
         self.bbox_head.follow(source)
-        self.base_classes = tuple(base_classes)
-
-    def vlm_logits(self, features: DenseFeatures, rois: Tensor) -> Tensor:
-        """VLM logits (N, C) of regions (N, 5)."""
-        embeddings = region_embeddings(features.dense, rois, features.stride, self.vlm_roi_size)
-        return self.bbox_head.classifier.class_similarity(embeddings) / self.vlm_temperature
+        self.set_base_classes(base_classes)
 
     def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
         """mmdet's hook: scores and boxes of regions; fused log probabilities when not training."""
@@ -85,11 +64,11 @@ class OpenVocabularyRoIHead(StandardRoIHead):
         dense = getattr(x, "dense", None)
         if self.training or self.combiner is None or dense is None or not torch.numel(rois):
             return results
-        names = self.bbox_head.classifier.vocabulary.names
-        results["detector_score"] = results["cls_score"]
+        logits = results["cls_score"]
+        if self.detector_temperature is not None:
+            logits = logits * (self.classifier.temperature / self.detector_temperature)
+        results["detector_score"] = logits
         results["cls_score"] = self.combiner.log_probabilities(
-            results["cls_score"],
-            self.vlm_logits(x, rois),
-            self.combiner.weights(names, self.base_classes),
+            logits, self.vlm_logits(x, rois), self.vlm_weights()
         )
         return results

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from react_mm.models.layers.cosine_classifier import CosineClassifier
+from react_mm.models.layers.cosine_classifier import CosineClassifier, DenseCosineClassifier
 from react_mm.models.open_vocabulary import OpenVocabulary
 from tests.dense_towers import HashEmbedder
 
@@ -48,3 +48,31 @@ def test_class_embeddings_are_no_weights():
         "background",
         "log_temperature",
     }
+
+
+def test_dense_logits_by_hand():
+    source = Source(["cat", "dog"], {"dog": ["hound"]})
+    layer = DenseCosineClassifier(4, 6, temperature=0.05, prior=0.2)
+    layer.follow(source)
+    x = torch.randn(2, 4, 3, 5)
+    ours = layer(x)
+    assert ours.shape == (2, 2, 3, 5)
+    unit = lambda v: v / np.linalg.norm(v)  # noqa: E731
+    cat, dog, hound = (
+        unit(v) for v in HashEmbedder(6).embed_names(["cat", "dog", "hound"]).numpy()
+    )
+    weight, bias = layer.embed.weight.detach().numpy(), layer.embed.bias.detach().numpy()
+    for image, row, column in ((0, 0, 0), (1, 2, 4), (1, 1, 3)):
+        e = unit(weight @ x[image, :, row, column].numpy() + bias)
+        expected = np.array([e @ cat, max(e @ dog, e @ hound)]) / 0.05 + np.log(0.2 / 0.8)
+        found = ours[image, :, row, column].detach().numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("start", [0.01, 0.02])
+def test_the_temperature_learns_from_its_start(start):
+    """F-VLM starts at .01; a bound there would stop it for ever."""
+    layer = CosineClassifier(4, 6, temperature=start)
+    layer.follow(Source(["cat", "dog"]))
+    layer(torch.randn(5, 4)).square().sum().backward()
+    assert layer.log_temperature.grad.abs() > 0
