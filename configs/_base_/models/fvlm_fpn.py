@@ -6,7 +6,9 @@ custom_imports = dict(
     imports=[
         "react_mm.models.detectors",
         "react_mm.datasets.detection",
+        "react_mm.datasets.lvis_detection",
         "react_mm.evaluation.ov_coco",
+        "react_mm.evaluation.ov_lvis",
         "react_mm.engine",
     ],
     allow_failed_imports=False,
