@@ -2,7 +2,9 @@
 _base_ = ["../_base_/models/gt_box.py"]
 data_root = "{{$REACT_MM_DATA:data/photos}}/coco_mini/"
 model = dict(
-    class_embedder=dict(text_tower=dict(_delete_=True, type="react_mm.LiteText")),
+    class_embedder=dict(
+        text_tower=dict(_delete_=True, type="react_mm.LiteText"), templates="photo"
+    ),
     backbone=dict(_delete_=True, type="react_mm.LiteImageTower"),
     data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3),
 )

@@ -1,10 +1,11 @@
-# Zero-shot classification of ground-truth boxes by the dense embedding.
+# Zero-shot classification of ground-truth boxes: by RoI on the map of the image, or by crop.
 _base_ = ["mmdet::_base_/default_runtime.py"]
 
 custom_imports = dict(
     imports=[
         "react_mm.models.detectors",
         "react_mm.datasets.detection",
+        "react_mm.datasets.lvis_detection",
         "react_mm.evaluation.gt_box",
         "react_mm.engine",
     ],
@@ -17,7 +18,7 @@ model = dict(
     class_embedder=dict(
         type="react_mm.ClassEmbedder",
         text_tower=dict(type="react_mm.CLIPText", arch="ViT-B-16-quickgelu", pretrained="openai"),
-        templates="photo",
+        templates="region",
     ),
     data_preprocessor=dict(
         type="DetDataPreprocessor",

@@ -7,12 +7,14 @@ from react_mm.models.detectors.open_vocabulary_rcnn import (
     OpenVocabularyMaskRCNN,
     OpenVocabularyRCNN,
 )
+from react_mm.models.detectors.proposal_classifier import ProposalClassifier
 
 __all__ = [
     "GTBoxClassifier",
     "OpenVocabularyATSS",
     "OpenVocabularyMaskRCNN",
     "OpenVocabularyRCNN",
+    "ProposalClassifier",
     "assigners",
     "dense_heads",
     "necks",
