@@ -7,11 +7,14 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from react_mm.models.layers.gated_attention import gated_blocks
 from react_mm.models.layers.lora import scaled_parts
 from react_mm.models.layers.region_pooling import region_embeddings
 
 ImageSizes = Sequence[tuple[int, int]]
 """Valid (unpadded) height and width in pixels of each image of a padded batch."""
+
+EXCEPT_GATES = "except-gates"
 
 
 class ImageTower(BaseModule):
@@ -147,6 +150,27 @@ class ImageTower(BaseModule):
                 raise ValueError(f"gate scale must lie in [0, 1], got {value}")
         for gate, value in zip(gates, scales, strict=True):
             gate.gate_scale = float(value)
+
+    def set_frozen(self, frozen: bool | str) -> None:
+        """Says what is trained: nothing (True), all (False), or the gated blocks (`except-gates`).
+
+        Raises:
+            ValueError: If ``frozen`` is something else, or there are no gated blocks to train.
+        """
+        if frozen not in (True, False, EXCEPT_GATES):
+            raise ValueError(f"frozen must be True, False or {EXCEPT_GATES!r}, got {frozen!r}")
+        if frozen:
+            self.freeze()
+        if frozen == EXCEPT_GATES:
+            gates = gated_blocks(self)
+            if not gates:
+                raise ValueError(
+                    f"frozen={frozen!r}, but this {type(self).__name__} has no gated blocks: give "
+                    "it a delta of method gated-image"
+                )
+            self.frozen = False
+            for gate in gates:
+                gate.requires_grad_(True)
 
     def freeze(self) -> None:
         """Stops all gradients into the tower, gates included, and keeps it in eval mode."""

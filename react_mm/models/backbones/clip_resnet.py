@@ -45,7 +45,7 @@ class CLIPResNet(OpenClipTower):
         delta: str | None = None,
         gate_scale: float | None = None,
         out_indices: Sequence[int] = (-1,),
-        frozen: bool = True,
+        frozen: bool | str = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         init_cfg: None = None,

@@ -61,7 +61,7 @@ class CLIPViT(ImageTower):
             ``local`` (which takes no windows).
         window_size: Patches per side of the windows; None: every block attends globally.
         global_blocks: Blocks that attend globally beside windows; None: four, evenly spaced.
-        frozen: Whether nothing is trained, gates included.
+        frozen: Whether nothing is trained, gates included; ``except-gates`` trains those alone.
         with_cp: Whether activations are recomputed in the backward pass to save memory.
         mean: Channel means of the preprocessing (values in 0..1); None: the tag's, else CLIP's.
         std: Channel standard deviations; as ``mean``.
@@ -83,7 +83,7 @@ class CLIPViT(ImageTower):
         dense_mode: str = "vanilla",
         window_size: int | None = None,
         global_blocks: Sequence[int] | None = None,
-        frozen: bool = True,
+        frozen: bool | str = True,
         with_cp: bool = False,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -116,8 +116,7 @@ class CLIPViT(ImageTower):
             apply_delta(self, delta, gate_scale)
         elif gate_scale is not None:
             raise ValueError("gate_scale is given without a delta: there are no gates to scale")
-        if frozen:
-            self.freeze()
+        self.set_frozen(frozen)
 
     def insertion_points(self) -> list[nn.Module]:
         """open_clip's residual blocks, first to last."""

@@ -109,7 +109,7 @@ class OpenClipTower(ImageTower):
         checkpoint: Local state dict instead of a tag.
         delta: Customized weights (.safetensors with its card beside it) put on top.
         gate_scale: Scale of the delta's gates in [0, 1]; None leaves what the delta says.
-        frozen: Whether nothing is trained.
+        frozen: Whether nothing is trained; ``except-gates`` trains gated blocks alone.
         mean: Channel means of the preprocessing; None: the tag's, else CLIP's.
         std: Channel standard deviations; as ``mean``.
         init_cfg: Must be None: weights come from the arguments above.
@@ -131,7 +131,7 @@ class OpenClipTower(ImageTower):
         checkpoint: str | None = None,
         delta: str | None = None,
         gate_scale: float | None = None,
-        frozen: bool = True,
+        frozen: bool | str = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         init_cfg: None = None,
@@ -154,8 +154,7 @@ class OpenClipTower(ImageTower):
             apply_delta(self, delta, gate_scale)
         elif gate_scale is not None:
             raise ValueError("gate_scale is given without a delta: there are no gates to scale")
-        if frozen:
-            self.freeze()
+        self.set_frozen(frozen)
 
     def checked(self, visual: nn.Module) -> nn.Module:
         """Returns the tower if all of it can be run."""

@@ -62,7 +62,7 @@ class TimmViT(OpenClipTower):
         gate_scale: float | None = None,
         out_indices: Sequence[int] = (-1,),
         dense_mode: str = "maskclip",
-        frozen: bool = True,
+        frozen: bool | str = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         with_cp: bool = False,
