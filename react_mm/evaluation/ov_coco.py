@@ -16,7 +16,7 @@ from react_mm.evaluation.concept_frequency import (
 )
 from react_mm.registry import METRICS
 
-_EMPTY = ("base_ap", "novel_ap", "base_ap50", "novel_ap50", "bbox_mAP", "bbox_mAP_50")
+_GROUPS = ("base_ap", "novel_ap", "base_ap50", "novel_ap50")
 
 
 @METRICS.register_module()
@@ -25,8 +25,9 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
 
     Category ids are sorted, as COCOeval sorts them; class names are checked against the annotation
     file; without any prediction all figures are 0 instead of absent. ``base_ap50``, ``novel_ap50``
-    and ``bbox_mAP_50`` are the figures of OV-COCO (generalised setting). A group without any class
-    keeps mmdet's -1.
+    and ``bbox_mAP_50`` are the figures of OV-COCO (generalised setting). With metrics ``bbox`` and
+    ``segm`` those of masks have ``segm_`` in front, where mmdet's overwrite those of boxes. A group
+    without any class keeps mmdet's -1.
 
     With a retrieved set, AP50 is also given by how many of its pairs a class has: ``ap50_none``,
     ``ap50_few``, ``ap50_medium`` and ``ap50_many`` with ``classes_none`` and so on; novel classes
@@ -82,13 +83,29 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
                 )
         if self._coco_api is not None:
             self._index_classes()
-        figures = super().compute_metrics(results)
-        if not figures and not self.format_only:
-            print_log("nothing was predicted in any image: all AP are 0", logger="current")
-            figures = dict.fromkeys(_EMPTY, 0.0)
+        figures: dict[str, float] = {}
+        kinds = self.metrics
+        try:
+            for kind in kinds:
+                self.metrics = [kind]
+                figures.update(self._of_kind(kind, super().compute_metrics(results)))
+        finally:
+            self.metrics = kinds
         if self.concept_counts is not None and not self.format_only:
             figures = {**figures, **self._by_frequency([prediction for _, prediction in results])}
         return {name: float(value) for name, value in figures.items()}
+
+    def _of_kind(self, kind: str, figures: Mapping[str, float]) -> dict[str, float]:
+        """Figures of masks under names of their own; zeros where nothing was predicted."""
+        if not figures and not self.format_only:
+            print_log(f"no {kind} was predicted in any image: all AP are 0", logger="current")
+            figures = dict.fromkeys((*_GROUPS, f"{kind}_mAP", f"{kind}_mAP_50"), 0.0)
+        if kind != "segm":
+            return dict(figures)
+        return {
+            name if name.startswith("segm_") else f"segm_{name}": value
+            for name, value in figures.items()
+        }
 
     def _index_classes(self) -> None:
         """Category ids in the order of the labels, which is that of the ids."""

@@ -168,3 +168,30 @@ def test_retrieved_set_of_other_classes_is_refused_at_the_first_image(tmp_path):
         metric.process({}, [])
     with pytest.raises(ValueError, match="two rising numbers"):
         OpenVocabularyCocoMetric(ann_file=str(path), frequency_limits=(5, 5))
+
+
+def test_boxes_and_masks_have_figures_of_their_own(tmp_path):
+    """Perfect boxes; the masks of novel objects cover their upper 30 per cent: no mask AP there."""
+    boxes = random_boxes()
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(coco(boxes)))
+    metric = OpenVocabularyCocoMetric(ann_file=str(path), metric=["bbox", "segm"])
+    metric.dataset_meta = META
+    for image, own in enumerate(boxes):
+        masks = torch.zeros(len(own), 48, 64, dtype=torch.bool)
+        for mask, (name, x, y, w, h) in zip(masks, own, strict=True):
+            mask[y : y + (int(0.3 * h) if name in META["novel_classes"] else h), x : x + w] = True
+        instances = dict(
+            bboxes=torch.tensor([[x, y, x + w, y + h] for _, x, y, w, h in own]).float(),
+            scores=torch.ones(len(own)),
+            labels=torch.tensor([CLASSES.index(name) for name, *_ in own]),
+            masks=masks,
+        )
+        metric.process({}, [dict(img_id=image + 1, ori_shape=(48, 64), pred_instances=instances)])
+    figures = metric.evaluate(len(boxes))
+    assert figures["ov_coco/base_ap50"] == figures["ov_coco/novel_ap50"] == pytest.approx(1)
+    assert figures["ov_coco/segm_base_ap50"] == pytest.approx(1)
+    assert figures["ov_coco/segm_novel_ap50"] == 0
+    assert figures["ov_coco/bbox_mAP_50"] == pytest.approx(1)
+    assert 0 < figures["ov_coco/segm_mAP_50"] < 1
+    assert metric.metrics == ["bbox", "segm"]
