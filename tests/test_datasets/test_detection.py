@@ -82,3 +82,15 @@ def test_file_without_categories_or_with_twins(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="stand twice.*cat"):
         dataset(path)
+
+
+def test_all_classes_novel(tmp_path):
+    """Zero-shot: nothing was trained on any class of the file, or of those asked for."""
+    path = write_coco(tmp_path, random_boxes())
+    data = dataset(path, novel="all")
+    assert data.metainfo["novel_classes"] == ("cat", "wasp", "dog", "bee")
+    assert data.metainfo["base_classes"] == ()
+    data = dataset(path, novel="all", metainfo=dict(classes=("bee", "cat")))
+    assert data.metainfo["novel_classes"] == data.metainfo["classes"] == ("cat", "bee")
+    with pytest.raises(ValueError, match="no base class to train on"):
+        dataset(path, novel="all", only_base=True)
