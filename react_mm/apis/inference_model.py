@@ -120,6 +120,14 @@ def tower_of(model: nn.Module) -> nn.Module:
     return model.image_tower if hasattr(model, "image_tower") else model.backbone
 
 
+def text_tower_of(model: nn.Module) -> nn.Module:
+    """The text tower of a classifier, detector or segmentor, built if it was not needed yet."""
+    embedder = model.class_embedder
+    if isinstance(embedder.text_tower, Mapping):
+        embedder.text_tower = MODELS.build(dict(embedder.text_tower)).eval()
+    return embedder.text_tower
+
+
 def _set_delta(model: dict, delta: str | None, gate_scale: Any) -> None:
     """Names the customization in the config of a model."""
     holder = model if "image_tower" in model else model.get("backbone")
