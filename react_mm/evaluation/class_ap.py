@@ -32,7 +32,7 @@ def class_ap50(
     Returns:
         (C,) float64; NaN for a class without any box to find.
     """
-    rows = _rows(predictions, category_ids)
+    rows = result_rows(predictions, category_ids)
     if not rows:
         present = {a["category_id"] for a in truth.anns.values() if not a.get("iscrowd")}
         return np.array([0.0 if i in present else np.nan for i in category_ids])
@@ -49,10 +49,15 @@ def class_ap50(
     return np.where(precision[0] < 0, np.nan, precision.mean(0))
 
 
-def _rows(
+def result_rows(
     predictions: Sequence[Mapping[str, Any]], category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """COCO's result format."""
+    """Predictions in COCO's result format: boxes as x, y, width, height.
+
+    Args:
+        predictions: As :func:`class_ap50` takes them.
+        category_ids: Category id of each label.
+    """
     return [
         dict(
             image_id=image["img_id"],

@@ -4,8 +4,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 
 from react_mm.prompts import clean_name
 from react_mm.suggestions import near_matches
@@ -117,3 +119,49 @@ def frequency_bins(
     places = np.digitize(counts, [1, low, high])
     words = ("0", f"1 to {low - 1}", f"{low} to {high - 1}", f"{high} or more")
     return {name: (words[i], np.flatnonzero(places == i)) for i, name in enumerate(BINS)}
+
+
+class FrequencyRows:
+    """AP50 by the frequency of a class in a retrieved set, for detection metrics.
+
+    Args:
+        source: As :func:`read_counts` takes it.
+        limits: As :func:`frequency_bins` takes them.
+
+    Raises:
+        FileNotFoundError, ValueError: If they cannot be used.
+    """
+
+    def __init__(self, source: str | Path, limits: Sequence[int] = LIMITS) -> None:
+        self.limits = tuple(limits)
+        frequency_bins(np.zeros(1), self.limits)  # checked before a long test
+        self.concepts = read_counts(source)
+
+    def counts(self, meta: Mapping[str, Any]) -> np.ndarray:
+        """Pairs per class of a data set's ``metainfo``.
+
+        Raises:
+            ValueError: If the set has pairs of none of the classes.
+        """
+        return class_counts(self.concepts, meta["classes"], meta.get("synonyms"))
+
+    def figures(self, ap: np.ndarray, meta: Mapping[str, Any]) -> dict[str, float]:
+        """Means per bin, over all classes and over the novel ones; the bins are logged.
+
+        Args:
+            ap: AP50 per class (C,); NaN for classes without any box, which are not counted.
+            meta: ``metainfo`` with ``classes`` and perhaps ``novel_classes``.
+
+        Returns:
+            ``ap50_<bin>`` and ``classes_<bin>``, and both with ``novel_`` in front; -1 for the mean
+            of no class.
+        """
+        novel = np.isin(list(meta["classes"]), list(meta.get("novel_classes", ())))
+        figures = {}
+        for name, (words, rows) in frequency_bins(self.counts(meta), self.limits).items():
+            print_log(f"bin {name!r}: classes with {words} retrieved pairs", logger="current")
+            for prefix, members in (("", rows), ("novel_", rows[novel[rows]])):
+                found = ap[members][~np.isnan(ap[members])]
+                figures[f"{prefix}ap50_{name}"] = float(found.mean()) if len(found) else -1.0
+                figures[f"{prefix}classes_{name}"] = float(len(found))
+        return figures

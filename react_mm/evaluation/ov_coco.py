@@ -3,17 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from mmdet.evaluation.metrics import OVCocoMetric
 from mmengine.logging import print_log
 
 from react_mm.evaluation.class_ap import class_ap50
-from react_mm.evaluation.concept_frequency import (
-    LIMITS,
-    class_counts,
-    frequency_bins,
-    read_counts,
-)
+from react_mm.evaluation.concept_frequency import LIMITS, FrequencyRows
 from react_mm.registry import METRICS
 
 _GROUPS = ("base_ap", "novel_ap", "base_ap50", "novel_ap50")
@@ -55,9 +49,7 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
     ) -> None:
         super().__init__(ann_file=ann_file, **kwargs)
         self.ann_file = ann_file
-        self.frequency_limits = tuple(frequency_limits)
-        frequency_bins(np.zeros(1), self.frequency_limits)  # checked before a long test
-        self.concept_counts = None if frequency is None else read_counts(frequency)
+        self.frequency = None if frequency is None else FrequencyRows(frequency, frequency_limits)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Collects a batch.
@@ -65,8 +57,8 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
         Raises:
             ValueError: At the first batch, if the retrieved set has pairs of none of the classes.
         """
-        if self.concept_counts is not None and not self.results:
-            self._class_counts()
+        if self.frequency is not None and not self.results:
+            self.frequency.counts(self.dataset_meta)
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -91,8 +83,11 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
                 figures.update(self._of_kind(kind, super().compute_metrics(results)))
         finally:
             self.metrics = kinds
-        if self.concept_counts is not None and not self.format_only:
-            figures = {**figures, **self._by_frequency([prediction for _, prediction in results])}
+        if self.frequency is not None and not self.format_only:
+            predictions = [prediction for _, prediction in results]
+            limit = max(self.proposal_nums)
+            ap = class_ap50(self._coco_api, predictions, self.cat_ids, self.img_ids, limit)
+            figures.update(self.frequency.figures(ap, self.dataset_meta))
         return {name: float(value) for name, value in figures.items()}
 
     def _of_kind(self, kind: str, figures: Mapping[str, float]) -> dict[str, float]:
@@ -126,24 +121,3 @@ class OpenVocabularyCocoMetric(OVCocoMetric):
         self.cat_ids = ids
         self.base_cat_ids = [by_name[name] for name in self.dataset_meta["base_classes"]]
         self.novel_cat_ids = [by_name[name] for name in self.dataset_meta["novel_classes"]]
-
-    def _class_counts(self) -> np.ndarray:
-        """Pairs of the retrieved set per class."""
-        meta = self.dataset_meta
-        return class_counts(self.concept_counts, meta["classes"], meta.get("synonyms"))
-
-    def _by_frequency(self, predictions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """AP50 over the classes of each bin, all and novel."""
-        ap = class_ap50(
-            self._coco_api, predictions, self.cat_ids, self.img_ids, max(self.proposal_nums)
-        )
-        novel = np.isin(self.cat_ids, self.novel_cat_ids)
-        figures = {}
-        bins = frequency_bins(self._class_counts(), self.frequency_limits)
-        for name, (words, rows) in bins.items():
-            print_log(f"bin {name!r}: classes with {words} retrieved pairs", logger="current")
-            for prefix, members in (("", rows), ("novel_", rows[novel[rows]])):
-                found = ap[members][~np.isnan(ap[members])]
-                figures[f"{prefix}ap50_{name}"] = float(found.mean()) if len(found) else -1.0
-                figures[f"{prefix}classes_{name}"] = float(len(found))
-        return figures

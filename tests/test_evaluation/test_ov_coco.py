@@ -167,7 +167,9 @@ def test_retrieved_set_of_other_classes_is_refused_at_the_first_image(tmp_path):
     with pytest.raises(ValueError, match="none of the 4 classes"):
         metric.process({}, [])
     with pytest.raises(ValueError, match="two rising numbers"):
-        OpenVocabularyCocoMetric(ann_file=str(path), frequency_limits=(5, 5))
+        OpenVocabularyCocoMetric(
+            ann_file=str(path), frequency=str(tmp_path / "counts.json"), frequency_limits=(5, 5)
+        )
 
 
 def test_boxes_and_masks_have_figures_of_their_own(tmp_path):

@@ -123,3 +123,28 @@ def test_other_formats_and_a_missing_package_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(ov_lvis, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install lvis==0.5.3"):
         OpenVocabularyLVISMetric(ann_file=str(tmp_path / "a.json"))
+
+
+def test_by_frequency_in_the_retrieved_set(tmp_path):
+    """The wrong detections of the federated test: cat .75 and bee 1/3 at every threshold."""
+    (tmp_path / "counts.json").write_text('{"cat": 10, "bow (weapon)": 120, "dog": 3}')
+    wrong = [
+        (2, "cat", *ELSEWHERE, 0.95),
+        (1, "bee", *ELSEWHERE, 0.99),
+        (3, "bee", *ELSEWHERE, 0.99),
+        (3, "dog", *ELSEWHERE, 0.99),
+    ]
+    meta = dict(classes=CLASSES, novel_classes=("bow_(weapon)", "bee"))
+    options = dict(frequency=str(tmp_path / "counts.json"))
+    figures = evaluate(write_lvis(tmp_path), [*found(), *wrong], meta, **options)
+    expected = dict(none=1 / 3, few=1.0, medium=0.75, many=1.0)
+    for name, value in expected.items():
+        assert figures[f"ov_lvis/ap50_{name}"] == pytest.approx(value)
+        assert figures[f"ov_lvis/classes_{name}"] == 1
+    assert figures["ov_lvis/novel_ap50_none"] == pytest.approx(1 / 3)
+    assert figures["ov_lvis/novel_ap50_medium"] == -1
+    nothing = evaluate(write_lvis(tmp_path), [], meta, **options)
+    assert nothing["ov_lvis/ap50_many"] == 0 and nothing["ov_lvis/classes_many"] == 1
+    (tmp_path / "counts.json").write_text('{"wine": 1}')
+    with pytest.raises(ValueError, match="none of the 4 classes"):
+        evaluate(write_lvis(tmp_path), [], meta, **options)
