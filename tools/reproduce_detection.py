@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """The tables of docs/detection.md.
 
-    python tools/reproduce_detection.py world --seeds 0 1 2 3 4     # the drawn world, about ... a seed
+    python tools/reproduce_detection.py world --seeds 0 1 2 3 4
     python tools/reproduce_detection.py photos --models base=none customized=FILE.safetensors
 
 A killed run goes on where it was; finished stages and tests are reused.

@@ -11,7 +11,6 @@ from react_mm.chain.settings import BASE, ChainSettings, Part
 from react_mm.engine.configuration import load_config
 from react_mm.engine.lanes import Lanes
 from react_mm.engine.stages import Job, Stages
-from react_mm.prompts import read_concepts
 
 Options = dict[str, Any]
 
@@ -35,6 +34,7 @@ class ChainArms:
         self.gate_scales: dict[str, float | None] = dict.fromkeys(settings.arms)
         self.weights: Options = {}
         self.after: list[str] = []
+        self.tested: list[str] = []  # the names that are classes of the test split
 
     def cards(self) -> list[str]:
         """Starts of the names of all cards of this config, in the order of the stages."""
@@ -57,9 +57,8 @@ class ChainArms:
         if self.settings.synonyms is not None:
             hook = plan.vocabulary_hook(self._load(part))
             words: dict[str, str] = {}
-            if Path(self.settings.synonyms).is_file():  # the world may not have been drawn yet
-                names = read_concepts(self.settings.names)
-                words = plan.renamed(names, read_concepts(self.settings.synonyms))
+            if self.tested:  # before, only the names of the tasks are asked for
+                words = plan.renamed(self.tested, self.settings.synonyms)
             options = {**part.options, f"custom_hooks.{hook}.renamed": words}
             found["synonyms"] = Part(part.config, options)
         return {**found, **self.settings.tests}

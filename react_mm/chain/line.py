@@ -96,6 +96,7 @@ class Chain(ChainChoices):
         content = {"names": sha256_file(self.settings.names), "synonyms": self.settings.synonyms}
         content |= {"test": sha256_file(test), "train": sha256_file(train)}
         told = self.stages.run("names", lambda: plan.check_names(names, test), content, after)
+        self.tested = told["tested"]
         if told["not_tested"]:
             self.stages.say(f"   retrieved but no class of {test}: {', '.join(told['not_tested'])}")
         self.after = ["names"]

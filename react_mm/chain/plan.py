@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from mmengine.config import Config
 from react_mm.chain.settings import ChainSettings, Part
 from react_mm.chain.splits import check_validation
 from react_mm.datasets.base_novel import read_coco
+from react_mm.datasets.renamed_classes import read_synonyms
 from react_mm.engine.configuration import load_config
 from react_mm.manifest import sha256_bytes
 from react_mm.prompts import Vocabulary, read_concepts
@@ -115,7 +116,7 @@ def check(settings: ChainSettings) -> None:
     if settings.world is None:
         read_concepts(settings.names)
         if settings.synonyms is not None:
-            read_concepts(settings.synonyms)
+            read_synonyms(settings.synonyms)
 
 
 def vocabulary_hook(config: Config) -> int:
@@ -154,17 +155,18 @@ def check_names(names: Vocabulary, annotation: Path) -> dict[str, list[str]]:
     return {"tested": tested, "not_tested": [n for n in names.names if n not in tested]}
 
 
-def renamed(names: Vocabulary, words: Vocabulary) -> dict[str, str]:
+def renamed(names: Sequence[str], source: str) -> dict[str, str]:
     """Each name that has a synonym, with its first one.
 
     Args:
         names: The names whose classes are renamed.
-        words: A vocabulary with synonyms.
+        source: See :func:`react_mm.datasets.renamed_classes.read_synonyms`.
 
     Raises:
         ValueError: If no name has a synonym.
     """
-    found = {n: words.synonyms[n][0] for n in names.names if words.synonyms.get(n)}
+    words = read_synonyms(source)
+    found = {name: words.synonyms[name][0] for name in names if words.synonyms.get(name)}
     if not found:
-        raise ValueError("no name of the chain has a synonym in the file that `synonyms` names")
+        raise ValueError(f"synonyms: {source} has no synonym of any name that is tested")
     return found

@@ -108,7 +108,8 @@ class ChainSettings:
     """The whole config.
 
     Attributes:
-        names: Concept file (``name; synonym`` per line): what is retrieved, and what is novel.
+        names: Concept file (``name; synonym`` per line): what is retrieved, and what is novel. It
+            lies below the working directory, beside the chain's config or below ``configs/``.
         work_dir: Output folder.
         retrieval: Retrieval config; its concepts and output folder become the chain's.
         customization: Arm name -> customization config.
@@ -117,8 +118,8 @@ class ChainSettings:
         score_weights: Candidates (base, novel) for the VLM score's weights, chosen on validation
             data by the mean over arms and over base and novel AP; empty: the detector's own.
         tests: Further test configs by name, such as GT-box accuracy.
-        synonyms: Concept file; novel AP is measured once more with each class under its first
-            synonym. None: not measured.
+        synonyms: ``coco`` or a file as ``names``; novel AP is measured once more with each of the
+            names under its first synonym. None: not measured.
         metrics: Patterns of the metrics in the table besides each task's first.
         world: The drawn world, or None.
         seed: Of training.
@@ -184,7 +185,21 @@ def load_settings(
     if work_dir is not None:
         content["work_dir"] = str(work_dir)
     content.setdefault("work_dir", str(Path("work_dirs") / "chain" / path.stem))
-    return _parse(ChainSettings, content, "", path.resolve().parent)
+    folder = path.resolve().parent
+    for key in ("names", "synonyms"):
+        if isinstance(content.get(key), str):
+            content[key] = _list_file(content[key], folder)
+    return _parse(ChainSettings, content, "", folder)
+
+
+def _list_file(name: str, folder: Path) -> str:
+    """Where a list lies; the name itself where it does not (a world may be drawn yet)."""
+    if Path(name).is_file():
+        return name
+    for place in (folder / name, configs_folder() / name):
+        if place.is_file():
+            return str(place)
+    return name
 
 
 def flat_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

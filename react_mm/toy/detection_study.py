@@ -120,12 +120,8 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
             cell += f" ± {100 * row['half']:.1f} ({100 * row['sd']:.1f})"
         by_row.setdefault(row["row"], {})[row["metric"]] = cell
     lines = ["| | " + " | ".join(METRICS) + " |", "|---" * (len(METRICS) + 1) + "|"]
-    lines += [
-        f"| {name} | " + " | ".join(c[m] for m in METRICS) + " |" for name, c in by_row.items()
-    ]
-    seeds = rows[0]["seeds"]
-    lines += [
-        "",
-        f"Seeds {', '.join(map(str, seeds))}; per cent, mean ± 95 % interval (sd) over seeds.",
-    ]
+    for name, cells in by_row.items():
+        lines.append(f"| {name} | " + " | ".join(cells[m] for m in METRICS) + " |")
+    seeds = ", ".join(map(str, rows[0]["seeds"]))
+    lines += ["", f"Seeds {seeds}; per cent, mean ± 95 % interval (sd) over seeds."]
     return "\n".join(lines) + "\n"
