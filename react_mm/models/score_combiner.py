@@ -25,12 +25,15 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "f-vit_ov-coco": dict(base=0.1, novel=0.8),
     "f-vit-b_ov-lvis": dict(base=0.1, novel=0.6),
     "f-vit-l_ov-lvis": dict(base=0.1, novel=0.4),
+    "fc-clip": dict(base=0.4, novel=0.8),
+    "freeda": dict(base=0.2, novel=0.2, kind="arithmetic"),
 }
 """Settings of the published fusions; :class:`ScoreCombiner` takes them as they are.
 
 F-VLM puts both scores through a softmax at temperature .01; F-ViT the detector's at its learned
 temperature and the VLM's at 1/75 (OV-COCO) or 1/50 (OV-LVIS): see ``detector_temperature`` and
-``vlm_temperature`` of the heads.
+``vlm_temperature`` of the heads. FC-CLIP (2308.02487) is of segmentation, seen and unseen; FreeDA
+(2404.06542) adds .2 of the whole image's cosine to .8 of the pixel's.
 """
 
 
@@ -138,7 +141,7 @@ class ScoreCombiner:
             background, to less) than 1, in which case the row is scaled.
         """
         if self.activation == "sigmoid":
-            return self._log_fused(logsigmoid(detector), vlm, weights).exp()
+            return self.log_combined(logsigmoid(detector), vlm, weights).exp()
         return self.log_probabilities(detector, vlm, weights).exp()
 
     def log_probabilities(self, detector: Tensor, vlm: Tensor, weights: Tensor) -> Tensor:
@@ -147,14 +150,14 @@ class ScoreCombiner:
         For a head that will apply a softmax once more; arguments as there.
         """
         own = detector.log_softmax(dim=-1)
-        fused = self._log_fused(own[:, :-1], vlm, weights)
+        fused = self.log_combined(own[:, :-1], vlm, weights)
         if self.background == "detector":
             rest = own[:, -1:]
         else:
             rest = (1.0 - fused.exp().sum(dim=-1, keepdim=True)).clamp_min(_TINY).log()
         return torch.cat([fused, rest], dim=-1).log_softmax(dim=-1)
 
-    def _log_fused(self, own: Tensor, vlm: Tensor, weights: Tensor) -> Tensor:
+    def log_combined(self, own: Tensor, vlm: Tensor, weights: Tensor) -> Tensor:
         """Logarithm of :func:`combine`, from logarithms.
 
         1e-40 to the power of .1 is 1e-4, and float32 has no 1e-40; at temperature .01 such scores

@@ -80,16 +80,19 @@ def test_equals_numpy(kind, background, activation, per_class, pair):
 
 
 def test_published_settings():
-    """F-VLM and F-ViT as their code states them (facts D1b), each a valid setting."""
+    """As facts D1b, D2 and D3 state them, each a valid setting."""
     numbers = {n: (c["base"], c["novel"], c.get("background")) for n, c in PUBLISHED.items()}
     assert numbers == {
         "f-vlm": (0.35, 0.65, "detector"),
         "f-vit_ov-coco": (0.1, 0.8, None),
         "f-vit-b_ov-lvis": (0.1, 0.6, None),
         "f-vit-l_ov-lvis": (0.1, 0.4, None),
+        "fc-clip": (0.4, 0.8, None),
+        "freeda": (0.2, 0.2, None),
     }
-    for settings in PUBLISHED.values():
-        assert ScoreCombiner(**settings).kind == "geometric"
+    for name, settings in PUBLISHED.items():
+        kind = "arithmetic" if name == "freeda" else "geometric"
+        assert ScoreCombiner(**settings).kind == kind
     # Without a list of base classes F-VLM takes .65 for all.
     assert ScoreCombiner(**PUBLISHED["f-vlm"]).weights(NAMES, ()).unique().tolist() == [
         pytest.approx(0.65)

@@ -23,7 +23,7 @@ from react_mm.models.layers.dense_attention import (
     local_tokens,
     run_last_block,
 )
-from react_mm.models.layers.gated_attention import BLOCK_NAME, gated_blocks
+from react_mm.models.layers.gated_attention import BLOCK_NAME, gated_blocks, run_gate
 from react_mm.models.layers.window_attention import (
     Windows,
     resolve_global_blocks,
@@ -205,6 +205,22 @@ class CLIPViT(ImageTower):
     def _check_prefix(self) -> None:
         if self.window_size is not None:
             raise ValueError("stored tokens have lost their grid: no prefix with window_size")
+
+    def before_last_block(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """What enters the last block, for methods that mix its values by weights of their own.
+
+        Args:
+            x: Normalised images of one size, float (B, 3, H, W).
+
+        Returns:
+            Tokens float (B, 1 + h * w, C) after the gate in front of that block, and (h, w).
+        """
+        x, grid, _ = self._embed(x, None)
+        windows = None if self.window_size is None else Windows(grid, self.window_size, None)
+        *first, last = self.insertion_points()
+        for index, block in enumerate(first):
+            x = self._block(block, x, None, None if index in self.global_blocks else windows)
+        return run_gate(last, x), grid
 
     def taps_and_dense(
         self, x: Tensor, image_sizes: ImageSizes | None = None
