@@ -23,6 +23,7 @@ from react_mm.suggestions import near_matches
 SETS = ("retrieved", "general", "control")
 """Variables of a customization config that name a set of pairs."""
 TASKS = ("detection", "synonyms")
+BASE_KEYS = ("type", "arch", "pretrained", "checkpoint")
 
 
 def retrieval_settings(settings: ChainSettings) -> dict[str, Any]:
@@ -85,8 +86,11 @@ def check(settings: ChainSettings) -> None:
     """
     retrieval = parsed_retrieval(settings)
     samples = {sample.name for sample in retrieval.sample}
+    detector = load_config(settings.detector.config, settings.detector.options)
     for arm, part in settings.customization.items():
-        found = sets_of(load_config(part.config, part.options))
+        config = load_config(part.config, part.options)
+        check_base(detector, config, f"customization.{arm}")
+        found = sets_of(config)
         if not {"retrieved", "control"} & set(found):
             raise ValueError(
                 f"customization.{arm}: {part.config} trains on no set of the chain; its sources "
@@ -100,7 +104,6 @@ def check(settings: ChainSettings) -> None:
     for task in TASKS:
         if task in settings.tests:
             raise ValueError(f"tests.{task}: the name is taken; give the test another one")
-    detector = load_config(settings.detector.config, settings.detector.options)
     parts: list[Part] = list(settings.tests.values())
     if settings.detector.hold_out is None:
         check_validation(detector)
@@ -110,13 +113,27 @@ def check(settings: ChainSettings) -> None:
         if settings.detector.hold_out is None:
             check_validation(config)
     for part in parts:
-        load_config(part.config, part.options)
+        check_base(detector, load_config(part.config, part.options), str(part.config))
     if settings.synonyms is not None:
         vocabulary_hook(detector)
     if settings.world is None:
         read_concepts(settings.names)
         if settings.synonyms is not None:
             read_synonyms(settings.synonyms)
+
+
+def check_base(detector: Config, other: Config, where: str) -> None:
+    """Refuses a config on another base than the detector's: its delta would fit no tower.
+
+    Raises:
+        ValueError: Naming both bases.
+    """
+    bases = []
+    for config in (detector, other):
+        tower = config.model.get("image_tower") or config.model.get("backbone") or {}
+        bases.append({k: tower.get(k) for k in BASE_KEYS if tower.get(k) is not None})
+    if bases[0] != bases[1]:
+        raise ValueError(f"{where} is on the base {bases[1]}, the detector on {bases[0]}")
 
 
 def vocabulary_hook(config: Config) -> int:

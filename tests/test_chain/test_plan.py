@@ -33,6 +33,11 @@ def test_shipped_customizations_train_on_sets_of_the_chain(repository):
             "name is taken",
         ),
         ({"gate_scale.config": "detection/gt-box_toy-vit_toy.py"}, ValueError, "no val_dataloader"),
+        (
+            {"customization.dense.config": "customization/gated-image_clip-vit-b16_ov-coco.py"},
+            ValueError,
+            "customization.dense is on the base .*ViT-B-16.*toy-vit",
+        ),
         ({"world": None, "names": "nowhere.txt"}, FileNotFoundError, "nowhere.txt"),
     ],
 )
