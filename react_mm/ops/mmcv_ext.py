@@ -109,6 +109,7 @@ def roi_align_forward(
         NotImplementedError: ``pool_mode`` is not average.
     """
     _refuse_max_pooling("roi_align_forward", pool_mode)
+    input = _computable(input)
     pooled = torchvision.ops.roi_align(
         input,
         rois.to(input.dtype),
@@ -153,6 +154,7 @@ def roi_align_backward(
     """
     _refuse_max_pooling("roi_align_backward", pool_mode)
     batch, channels, height, width = grad_input.shape
+    grad_output = _computable(grad_output)
     gradient = torch.ops.torchvision._roi_align_backward(
         grad_output,
         rois.to(grad_output.dtype),
@@ -167,6 +169,12 @@ def roi_align_backward(
         aligned,
     )
     grad_input.add_(gradient)
+
+
+def _computable(x: Tensor) -> Tensor:
+    """float32 where torchvision's RoIAlign lacks the type (bfloat16; float16 on the CPU)."""
+    lacks = x.dtype is torch.bfloat16 or (x.dtype is torch.float16 and not x.is_cuda)
+    return x.float() if lacks else x
 
 
 def _sampling(sampling_ratio: int) -> int:

@@ -132,6 +132,24 @@ def test_roi_align_equals_reference_with_gradients(sampling, aligned):
     torch.testing.assert_close(feature.grad, theirs.grad, rtol=0, atol=1e-9)
 
 
+def test_roi_align_of_16_bit_maps_trains_on_the_cpu():
+    """torchvision's kernel lacks them; mixed precision on the CPU needs them."""
+    from mmcv.ops import roi_align
+
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 2, 9, 11, generator=generator)
+    rois = torch.tensor([[0.0, 1, 1, 7, 8]])
+    gradients = []
+    for kind in (torch.float32, torch.bfloat16, torch.float16):
+        x = image.clone().to(kind).requires_grad_()
+        pooled = roi_align(x, rois.to(kind), (3, 3), 1.0, 0, "avg", True)
+        assert pooled.dtype == kind
+        pooled.sum().backward()
+        gradients.append(x.grad.float())
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(gradients[2], gradients[0], atol=1e-3, rtol=1e-3)
+
+
 def test_roi_align_max_is_refused_by_name():
     from mmcv.ops import roi_align
 
