@@ -87,13 +87,11 @@ KINDS = ("fvlm", "fvit", "mask", "atss")
 
 def detector_config(folder, kind="fvit", **changes):
     """The small model of a kind: F-VLM, F-ViT, Mask R-CNN (F-ViT) or ATSS."""
-    bases = dict(fvlm="fvlm_fpn.py", fvit="fvit_fpn.py", mask="fvit_fpn.py", atss="atss_fpn.py")
+    bases = dict(fvlm="fvlm_fpn.py", fvit="fvit_fpn.py", mask="mask-rcnn_fpn.py")
     parts = dict(SMALL_PYRAMID, **(SMALL_ATSS if kind == "atss" else SMALL_RCNN))
-    config = model_config(folder, bases[kind], **parts)
+    config = model_config(folder, bases.get(kind, "atss_fpn.py"), **parts)
     whole = Config(dict(model=config))
     if kind == "mask":
-        heads = Config.fromfile(str(CONFIGS / "_base_" / "models" / "mask_head.py"))
-        whole.merge_from_dict(heads.to_dict())
         whole.merge_from_dict(dict(model=SMALL_MASKS))
     whole.merge_from_dict(dict(model=changes))
     whole.model.backbone.out_indices = (1, 3)

@@ -2,16 +2,5 @@
 _base_ = [
     "../_base_/models/fvlm_fpn.py",
     "../_base_/datasets/ov-coco_detection.py",
-    "mmdet::_base_/schedules/schedule_1x.py",
-    "mmdet::_base_/default_runtime.py",
+    "../_base_/schedules/adamw_1x.py",
 ]
-
-optim_wrapper = dict(
-    _delete_=True,
-    type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.1),
-    clip_grad=dict(max_norm=1.0),
-)
-default_hooks = dict(
-    checkpoint=dict(type="react_mm.SafeCheckpointHook", interval=1, max_keep_ckpts=2)
-)

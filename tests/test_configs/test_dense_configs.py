@@ -18,7 +18,7 @@ DENSE = sorted(
     for path in (CONFIGS / folder).glob("*.py")
     if "_lite_" not in path.name  # those need the extra 'lite'; its towers have no meta build
 )
-TRAINED = {"fvlm_clip-vit-b16_fpn_1x_ov-coco": 28_000_000, "fvlm_toy-vit_fpn_toy": 1_000_000}
+DETECTORS = ("atss", "fvit", "fvlm", "mask-rcnn")  # test_detector_configs counts these
 
 
 def build(config):
@@ -32,11 +32,8 @@ def test_builds_on_the_meta_device(path):
     config = load_config(path)
     model = build(config)
     assert all(p.is_meta for p in model.parameters())
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    if path.stem in TRAINED:
-        assert 0.5 * TRAINED[path.stem] < trainable < 1.5 * TRAINED[path.stem], trainable
-    else:
-        assert trainable == 0
+    trains = any(p.requires_grad for p in model.parameters())
+    assert trains == path.stem.startswith(DETECTORS)
     assert {"react_mm.VocabularyHook"} <= {hook["type"] for hook in config.custom_hooks}
     assert config.get("test_evaluator") and config.get("test_dataloader")
 
@@ -52,13 +49,13 @@ def test_widths_agree_and_statistics_are_the_towers(path):
     torch.testing.assert_close(means, torch.tensor(model.backbone.preprocess["mean"]))
     torch.testing.assert_close(deviations, torch.tensor(model.backbone.preprocess["std"]))
     assert config.model.data_preprocessor.bgr_to_rgb
-    if hasattr(model, "roi_head"):
-        assert model.neck.stages[0][1].in_channels in (
-            model.backbone.tap_channels,
-            model.backbone.tap_channels // 2,
-        )
-        classifier = model.roi_head.bbox_head.classifier
-        assert classifier.background.shape == (model.backbone.embed_dim,)
+    if hasattr(model, "named_head"):
+        if hasattr(model.neck, "stages"):
+            channels = model.backbone.tap_channels
+            assert model.neck.stages[0][1].in_channels in (channels, channels // 2)
+        else:
+            assert tuple(model.neck.in_channels) == model.backbone.tap_channels
+        assert model.named_head.classifier.embed.out_features == model.backbone.embed_dim
 
 
 @pytest.mark.parametrize("path", DENSE, ids=lambda p: p.stem)

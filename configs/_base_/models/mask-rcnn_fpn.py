@@ -1,4 +1,6 @@
-# What makes a Mask R-CNN of a detector of the F-VLM type; a child names both bases.
+# Mask R-CNN of the F-ViT type: class-agnostic masks.
+_base_ = ["./fvit_fpn.py"]
+
 model = dict(
     type="react_mm.OpenVocabularyMaskRCNN",
     data_preprocessor=dict(pad_mask=True),
