@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import react_mm  # noqa: F401  (first: mmcv's operators)
-from react_mm.datasets.segmentation import ConceptSegDataset, VOC20Dataset
+from react_mm.datasets.segmentation import ConceptSegDataset
 
 
 def write(folder):
@@ -33,7 +33,7 @@ def test_labels_are_background_and_concepts(tmp_path):
     data = build(tmp_path, novel=["bee"])
     assert data.metainfo["classes"] == ("background", "cat", "bee", "dog")
     assert data.metainfo["novel_classes"] == ("bee",)
-    assert data.metainfo["base_classes"] == ("cat", "dog")
+    assert data.metainfo["base_classes"] == ("background", "cat", "dog")
     assert data.metainfo["synonyms"]["bee"] == ("honey bee",)
     read = LoadAnnotations()(data.get_data_info(0))
     np.testing.assert_array_equal(read["gt_seg_map"], label)
@@ -45,18 +45,37 @@ def test_unknown_novel_name_is_refused(tmp_path):
         build(tmp_path, novel=["beee"])
 
 
-def test_voc20_leaves_out_the_background(tmp_path):
-    from mmseg.datasets import PascalVOCDataset
+def test_training_sees_the_base_alone(tmp_path):
     from mmseg.datasets.transforms import LoadAnnotations
 
     write(tmp_path)
-    (tmp_path / "val.txt").write_text("a\n")
-    data = VOC20Dataset(
-        ann_file=str(tmp_path / "val.txt"),
-        img_suffix=".png",
-        data_prefix=dict(img_path=str(tmp_path / "images"), seg_map_path=str(tmp_path / "labels")),
-    )
-    own, voc = data.metainfo["classes"], PascalVOCDataset.METAINFO["classes"]
-    assert [name.replace(" ", "") for name in own] == list(voc[1:])
+    data = build(tmp_path, novel=["bee"], only_base=True)
+    assert data.metainfo["classes"] == ("background", "cat", "dog")
+    assert data.metainfo["novel_classes"] == ()
     read = LoadAnnotations()(data.get_data_info(0))
-    np.testing.assert_array_equal(read["gt_seg_map"], [[255, 0], [1, 2]])
+    np.testing.assert_array_equal(read["gt_seg_map"], [[0, 1], [255, 2]])
+
+
+def test_label_zero_may_be_ignored(tmp_path):
+    from mmseg.datasets.transforms import LoadAnnotations
+
+    write(tmp_path)
+    data = build(tmp_path, background=False, novel=["bee"], only_base=True)
+    read = LoadAnnotations()(data.get_data_info(0))
+    np.testing.assert_array_equal(read["gt_seg_map"], [[255, 0], [255, 1]])
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    write(tmp_path)
+    with pytest.raises(ValueError, match="has no images \\*.jpg"):
+        build(tmp_path, img_suffix=".jpg")
+    with pytest.raises(ValueError, match="a.png has no label map .*a_mask.png"):
+        build(tmp_path, seg_map_suffix="_mask.png")
+    with pytest.raises(ValueError, match="all of the 3 classes"):
+        build(tmp_path, novel=["cat", "bee", "dog"])
+    with pytest.raises(FileNotFoundError, match="pictures does not exist"):
+        (tmp_path / "images").rename(tmp_path / "elsewhere")
+        ConceptSegDataset(
+            concepts=str(tmp_path / "concepts.txt"),
+            data_prefix=dict(img_path=str(tmp_path / "pictures")),
+        )

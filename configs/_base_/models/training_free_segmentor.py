@@ -3,6 +3,7 @@ custom_imports = dict(
     imports=[
         "react_mm.models.segmentors",
         "react_mm.datasets.segmentation",
+        "react_mm.datasets.segmentation_benchmarks",
         "react_mm.evaluation.segmentation",
         "react_mm.engine",
     ],

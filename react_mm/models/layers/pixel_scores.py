@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def with_background(scores: Tensor, row: int | None, threshold: float | None) -> Tensor:
-    """Gives the background its threshold as probability everywhere.
+    """Gives the background at least its threshold as probability everywhere.
 
     Args:
         scores: Probabilities float (C, h, w).
@@ -15,7 +15,7 @@ def with_background(scores: Tensor, row: int | None, threshold: float | None) ->
     if threshold is None:
         return scores
     scores = scores.clone()
-    scores[row] = threshold
+    scores[row] = scores[row].clamp_min(threshold)
     return scores
 
 

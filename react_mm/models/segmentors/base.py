@@ -18,7 +18,7 @@ from react_mm.prompts import Vocabulary
 from react_mm.registry import MODELS
 from react_mm.suggestions import near_matches
 
-BACKGROUND_FORMS = ({"threshold"}, {"names"})
+BACKGROUND_KEYS = {"threshold", "names", "competes"}
 PRUNING = ("min_area", "min_peak")
 
 
@@ -33,7 +33,9 @@ class OpenVocabularySegmentor(OpenVocabulary, BaseSegmentor):
         logit_scale: Probabilities are the softmax of ``logit_scale`` times the scores.
         background: How the class named ``background`` is found. None: by its name, as any class.
             ``dict(threshold=t)``: where no other class reaches probability t.
-            ``dict(names=[...])``: where one of these names is the best.
+            ``dict(names=[...])``: where one of these names is the best. With ``names``, or
+            ``competes=True`` (the names are the synonyms that the class list gives it), beside a
+            threshold: where one of the names is the best or no class reaches the threshold.
         refinement: Config of :class:`PixelAdaptiveRefinement`, which draws the probabilities along
             the picture's colours; None: none.
         prune: Classes to leave out of an image: ``dict(min_area=a)``, those that win at most the
@@ -68,9 +70,11 @@ class OpenVocabularySegmentor(OpenVocabulary, BaseSegmentor):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        if background is not None and set(background) not in BACKGROUND_FORMS:
+        given = set(background or {"names"})
+        if given - BACKGROUND_KEYS or not given & {"threshold", "names"}:
             raise ValueError(
-                f"background must be None, dict(threshold=t) or dict(names=[...]), got {background}"
+                "background must be None, dict(threshold=t), dict(names=[...]) or both (or "
+                f"dict(threshold=t, competes=True)), got {background}"
             )
         unknown = [key for key in prune or () if key not in PRUNING]
         if unknown:
@@ -175,13 +179,14 @@ class OpenVocabularySegmentor(OpenVocabulary, BaseSegmentor):
     def class_probabilities(self, scores: Tensor) -> Tensor:
         """Probabilities of the classes, float (C, h, w).
 
-        With a background threshold the background has none yet: the others sum to 1.
+        With a background threshold, and no names for it that compete, the background has none yet:
+        the others sum to 1.
 
         Args:
             scores: Float (C, h, w).
         """
         logits = scores * self.logit_scale
-        if "threshold" in self.background:
+        if "threshold" in self.background and not self._competes:
             logits[self._background_row] = -torch.inf
         return logits.softmax(dim=0)
 
@@ -192,8 +197,8 @@ class OpenVocabularySegmentor(OpenVocabulary, BaseSegmentor):
             probabilities: Of :meth:`class_probabilities`, float (C, h, w).
 
         Returns:
-            Float (C, h, w). With a background threshold t the background has t everywhere, so that
-            it wins where no other class exceeds t.
+            Float (C, h, w). With a background threshold t the background has at least t everywhere,
+            so that it wins where no other class exceeds t.
         """
         row = self._background_row if self.background_name in self.vocabulary.names else None
         threshold = self.background.get("threshold")
@@ -203,6 +208,10 @@ class OpenVocabularySegmentor(OpenVocabulary, BaseSegmentor):
     def probabilities(self, scores: Tensor) -> Tensor:
         """:meth:`class_probabilities`, then :meth:`decide`; float (C, h, w)."""
         return self.decide(self.class_probabilities(scores))
+
+    @property
+    def _competes(self) -> bool:
+        return bool("names" in self.background or self.background.get("competes"))
 
     @property
     def _background_row(self) -> int:

@@ -97,6 +97,19 @@ def test_background_names_take_the_best(tmp_path):
     assert rows[..., :3].argmax(-1).unique().numel() > 1
 
 
+def test_background_names_may_compete_beside_a_threshold(tmp_path):
+    pair = segmentation_sample(64, 64)
+    both = dict(names=["sky", "wall"], threshold=0.6)
+    scores = predict(small_segmentor(tmp_path, background=both), [pair])[0].seg_logits.data
+    names = predict(small_segmentor(tmp_path, background=dict(names=both["names"])), [pair])[0]
+    names = names.seg_logits.data
+    assert torch.equal(scores[1:], names[1:])
+    assert torch.equal(scores[0], names[0].clamp_min(0.6))
+    alone = small_segmentor(tmp_path, background=dict(threshold=0.6, competes=True))
+    free = predict(small_segmentor(tmp_path), [pair])[0].seg_logits.data
+    torch.testing.assert_close(predict(alone, [pair])[0].seg_logits.data[1:], free[1:])
+
+
 def test_class_order_and_vocabulary(tmp_path):
     pair = segmentation_sample(64, 64)
     model = small_segmentor(tmp_path)
