@@ -105,7 +105,7 @@ def task_of(model: nn.Module) -> str:
     kind = type(model).__name__
     if not found:
         raise ValueError(f"{kind} is no classifier (react_mm.CLIP), detector or segmentor")
-    if "GTBoxClassifier" in names:
+    if "RegionClassifier" in names:  # of ground-truth boxes or of proposals
         raise ValueError(f"{kind} names given boxes and finds none: test it by tools/test.py")
     if not hasattr(model, "set_vocabulary"):
         raise ValueError(

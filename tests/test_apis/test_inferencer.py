@@ -297,6 +297,6 @@ def test_models_without_names_or_of_given_boxes_are_refused():
         Inferencer(CLASSIFIER, mask_format="png")
     with pytest.raises(ValueError, match="score_thr"):
         Inferencer(CLASSIFIER, score_thr=2)
-    boxes = DETECTOR.with_name("gt-box_toy-vit_toy.py")
-    with pytest.raises(ValueError, match="given boxes"):
-        Inferencer(boxes, vocabulary=NAMES)
+    for name in ("gt-box_toy-vit_toy.py", "proposals_toy-vit_toy.py"):
+        with pytest.raises(ValueError, match="given boxes"):
+            Inferencer(DETECTOR.with_name(name), vocabulary=NAMES)

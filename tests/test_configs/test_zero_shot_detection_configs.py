@@ -18,8 +18,12 @@ from safetensors.torch import load_file, save_file
 import react_mm  # noqa: F401  (first: mmcv's operators)
 import react_mm.registry  # noqa: F401
 from react_mm.datasets.base_novel import OV_COCO_BASE, OV_COCO_NOVEL
+from react_mm.datasets.proposals import Proposals
 from react_mm.engine.configuration import load_config
 from react_mm.engine.launching import build_runner
+from react_mm.evaluation.bootstrap import interval
+from react_mm.evaluation.compared_models import ComparedModel, ComparedTask
+from react_mm.evaluation.comparison import run_comparison
 from tests.lvis_files import BOXES, write_lvis
 from tests.tiny import write_architecture, write_weights
 
@@ -104,7 +108,8 @@ def by_crops(folder, weights, boxes):
 def world(tmp_path_factory):
     """Drawn COCO 2017 with the 65 classes, a tiny tower, proposals; truths by the loop over crops.
 
-    Every second box has the class that the loop finds, so that its accuracy is one half.
+    The boxes of the first three images have the class that the loop finds, those of the other three
+    another, so that its accuracy is one half.
     """
     folder = tmp_path_factory.mktemp("zero-shot")
     arch = write_architecture(folder, "zero-shot-tiny", vision=dict(pool_type="avg"))
@@ -126,7 +131,7 @@ def world(tmp_path_factory):
         found = by_crops(folder, weights, boxes)
     assert len(set(found)) >= 3
     wrong = {name: sorted(set(NAMES) - set(found))[0] for name in found}
-    truth = [name if i % 2 else wrong[name] for i, name in enumerate(found)]
+    truth = [name if i < len(found) // 2 else wrong[name] for i, name in enumerate(found)]
     flat = [(n, box) for n, own in enumerate(boxes) for box in own]
     annotations = [
         dict(
@@ -153,8 +158,8 @@ def world(tmp_path_factory):
     return folder, arch, weights, found
 
 
-def run(path, folder, arch, weights, **options):
-    """Tests a config; only paths, sizes and workers are changed."""
+def options_of(path, folder, arch, weights):
+    """What is changed: paths, sizes and workers."""
     tower = dict(arch=arch, checkpoint=weights, pretrained=None)
     towers = ("backbone", "class_embedder.text_tower")
     changes = {f"model.{place}.{k}": v for place in towers for k, v in tower.items()}
@@ -164,15 +169,20 @@ def run(path, folder, arch, weights, **options):
     if "-crop_" not in path:
         place = 2 if path.startswith("gt-box") else 1
         changes[f"test_dataloader.dataset.pipeline.{place}.scale"] = (128, 96)
-    config = load_config(CONFIGS / path, {**changes, **options})
-    return build_runner(config).test()
+    return changes
+
+
+def run(path, folder, arch, weights, **options):
+    """Tests a config."""
+    changes = options_of(path, folder, arch, weights)
+    return build_runner(load_config(CONFIGS / path, {**changes, **options})).test()
 
 
 def test_accuracy_in_crop_mode_is_that_of_a_loop_over_crops(world):
     folder, arch, weights, found = world
     figures = run("gt-box-crop_clip-vit-b16_ov-coco.py", folder, arch, weights)
     assert figures["gt_box/boxes"] == 24 and figures["gt_box/accuracy"] == 0.5
-    right = [name for name in found[1::2] if name in OV_COCO_NOVEL]
+    right = [name for name in found[:12] if name in OV_COCO_NOVEL]
     boxes = figures["gt_box/boxes_target"]
     if boxes:
         assert figures["gt_box/accuracy_target"] == pytest.approx(len(right) / boxes)
@@ -187,6 +197,38 @@ def test_proposals_get_an_ap(world, name):
     figures = run(f"{name}_clip-vit-b16_ov-coco.py", folder, arch, weights, **options)
     assert {"ov_coco/novel_ap50", "ov_coco/base_ap50"} <= set(figures)
     assert 0 < figures["ov_coco/bbox_mAP_50"] <= 1
+
+
+def test_detections_written_by_one_test_are_proposals_of_another(world):
+    folder, arch, weights, _ = world
+    name = "proposals_clip-vit-b16_ov-coco.py"
+    prefix = str(folder / "written" / "test")
+    options = {"proposal_file": str(folder / "proposals.json")}
+    run(name, folder, arch, weights, **options, **{"test_evaluator.outfile_prefix": prefix})
+    written = Proposals.read(f"{prefix}.bbox.json")
+    given = Proposals.read(folder / "proposals.json")
+    assert sorted(set(written.image_id)) == sorted(set(given.image_id))
+    for image in set(given.image_id):
+        boxes, scores = written.of(image)  # each box once, though it stands once per class
+        assert sorted(boxes.round(1).tolist()) == sorted(given.of(image)[0].round(1).tolist())
+        assert (np.diff(scores) <= 0).all()
+    options = {"proposal_file": f"{prefix}.bbox.json"}
+    assert run(name, folder, arch, weights, **options)["ov_coco/bbox_mAP_50"] > 0
+
+
+def test_a_comparison_takes_them_with_an_interval_over_images(world, tmp_path):
+    folder, arch, weights, _ = world
+    name = "gt-box-crop_clip-vit-b16_ov-coco.py"
+    task = ComparedTask.parse(f"boxes={CONFIGS / name}")
+    models = [ComparedModel.parse("base=none"), ComparedModel.parse(f"same={weights}")]
+    options = options_of(name, folder, arch, weights)
+    options.pop("work_dir")
+    cells = run_comparison(models, [task], tmp_path / "compared", options)
+    assert [cell.metrics["gt_box/accuracy"] for cell in cells] == [0.5, 0.5]
+    outcomes = cells[0].outcomes["gt_box/accuracy"]
+    assert len(outcomes.keys) == 6 and outcomes.value() == 0.5
+    found = interval(outcomes, draws=200)
+    assert found.low < 0.5 < found.high
 
 
 def test_a_resnet_names_boxes(world):

@@ -42,6 +42,11 @@ class SimpleFPN(BaseModule):
     Given one map, every level is made from it; given as many maps as levels, level i is made from
     map i (as F-ViT does with taps at several depths).
 
+    Cell (r, c) of level i covers the pixels from (r, c) * stride / scale on. Those strides, which
+    :meth:`level_strides` tells, are what ``anchor_generator.strides`` and ``featmap_strides`` of
+    the heads must say: 4, 8, 16, 32, 64 for ViT-B/16, 8 to 128 for B/32, 3.5, 7, 14, 28, 56 for
+    L/14 (mmdet takes fractions). A map of odd size gives a half-size level rounded up.
+
     Args:
         in_channels: Channels of the maps.
         out_channels: Channels of every level.
@@ -62,6 +67,7 @@ class SimpleFPN(BaseModule):
         num_outs = len(scales) if num_outs is None else num_outs
         if num_outs < len(scales):
             raise ValueError(f"SimpleFPN: num_outs {num_outs} is less than {len(scales)} scales")
+        self.scales = tuple(scales)
         self.stages = nn.ModuleList()
         for scale in scales:
             middle = in_channels // 2 if scale > 1 else in_channels
@@ -75,6 +81,11 @@ class SimpleFPN(BaseModule):
                 )
             )
         self.extra = num_outs - len(scales)
+
+    def level_strides(self, stride: int) -> tuple[float, ...]:
+        """Input pixels per cell of each level, for maps of one stride."""
+        strides = [stride / scale for scale in self.scales]
+        return (*strides, *(strides[-1] * 2 ** (i + 1) for i in range(self.extra)))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Builds the pyramid.
