@@ -23,7 +23,7 @@ from react_mm.models.layers.dense_attention import (
     local_tokens,
     run_last_block,
 )
-from react_mm.models.layers.gated_attention import BLOCK_NAME, gated_blocks, run_gate
+from react_mm.models.layers.gated_attention import BLOCK_NAME, gated_blocks
 from react_mm.models.layers.window_attention import (
     Windows,
     resolve_global_blocks,
@@ -206,21 +206,22 @@ class CLIPViT(ImageTower):
         if self.window_size is not None:
             raise ValueError("stored tokens have lost their grid: no prefix with window_size")
 
-    def before_last_block(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """What enters the last block, for methods that mix its values by weights of their own.
+    def before_block(self, x: Tensor, index: int = -1) -> tuple[Tensor, tuple[int, int]]:
+        """What enters a block, its gate not yet run, for methods that replace the block.
 
         Args:
             x: Normalised images of one size, float (B, 3, H, W).
+            index: The block; negative ones count from the end.
 
         Returns:
-            Tokens float (B, 1 + h * w, C) after the gate in front of that block, and (h, w).
+            Tokens float (B, 1 + h * w, C), class token first, and (h, w).
         """
         x, grid, _ = self._embed(x, None)
         windows = None if self.window_size is None else Windows(grid, self.window_size, None)
-        *first, last = self.insertion_points()
-        for index, block in enumerate(first):
-            x = self._block(block, x, None, None if index in self.global_blocks else windows)
-        return run_gate(last, x), grid
+        blocks = self.insertion_points()
+        for row, block in enumerate(blocks[: resolve_indices([index], len(blocks), "block")[0]]):
+            x = self._block(block, x, None, None if row in self.global_blocks else windows)
+        return x, grid
 
     def taps_and_dense(
         self, x: Tensor, image_sizes: ImageSizes | None = None

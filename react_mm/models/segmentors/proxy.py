@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from react_mm.models.layers.gated_attention import run_gate
 from react_mm.models.layers.proxy_attention import mix_values, proxy_weights
 from react_mm.models.segmentors.base import padded_extent
 from react_mm.models.segmentors.training_free import TrainingFreeSegmentor
@@ -28,7 +29,8 @@ class ProxySegmentor(TrainingFreeSegmentor):
         **kwargs: Those of :class:`TrainingFreeSegmentor`.
 
     Raises:
-        ValueError: If the backbone is no :class:`CLIPViT`, whose last block has values to mix.
+        ValueError: If the backbone is no :class:`CLIPViT`, whose last block has values to mix, or
+            a remedy of the last block is asked for.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class ProxySegmentor(TrainingFreeSegmentor):
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, class_embedder, **kwargs)
-        if not hasattr(self.backbone, "before_last_block"):
+        if self.layer != -1 or self.outlier_ratio is not None:
+            raise ValueError("ProxySegmentor replaces the last block: no layer, no outlier_ratio")
+        if not hasattr(self.backbone, "before_block"):
             raise ValueError(
                 f"ProxySegmentor mixes the values of a CLIPViT's last block; "
                 f"{type(self.backbone).__name__} has none: use react_mm.TrainingFreeSegmentor"
@@ -58,9 +62,10 @@ class ProxySegmentor(TrainingFreeSegmentor):
         height, width = padded_extent(inputs.shape[-2:], tower.stride)
         pad = (0, width - inputs.shape[-1], 0, height - inputs.shape[-2])
         inputs = F.pad(inputs, pad)  # as the tower itself pads
-        tokens, grid = tower.before_last_block(inputs)
+        tokens, grid = tower.before_block(inputs)
         features = self.proxy.of_extent(inputs * self.tower_std + self.tower_mean)
         target = tuple(features.shape[-2:])
         weights = proxy_weights(features, self.beta, self.gamma).to(tokens.dtype)
-        mixed = mix_values(tower.insertion_points()[-1], tokens, grid, weights, target)
+        last = tower.insertion_points()[-1]
+        mixed = mix_values(last, run_gate(last, tokens), grid, weights, target)
         return (visual.ln_post(mixed) @ visual.proj).transpose(1, 2).unflatten(2, target)

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from react_mm.models.layers.dense_remedies import check_remedies, dense_at
 from react_mm.models.score_combiner import combine
 from react_mm.models.segmentors.base import OpenVocabularySegmentor
 from react_mm.registry import MODELS
@@ -24,12 +25,18 @@ class TrainingFreeSegmentor(OpenVocabularySegmentor):
         global_combiner: Config of :class:`ScoreCombiner` (kind ``arithmetic``) that adds the cosine
             of the whole image's pooled embedding to every pixel's: FreeDA's .2 is
             ``react_mm.models.score_combiner.PUBLISHED['freeda']``. None: pixels alone.
+        layer: Block in whose place the dense mode's form runs; the blocks behind it are left out.
+            -1: the last one. Large towers may say more at an earlier one: see
+            ``tools/diagnose_dense.py``.
+        outlier_ratio: Patch tokens that enter that block with a norm above this many medians of
+            their image are replaced by the mean of their neighbours; None: none are.
         base_classes: The classes that the combiner weighs by its ``base``; all others by ``novel``.
         **kwargs: Those of :class:`OpenVocabularySegmentor` (logit scale, background, refinement,
             windows).
 
     Raises:
-        ValueError: If a setting is unknown; or the combiner is geometric: cosines may be negative.
+        ValueError: If a setting is unknown; the combiner is geometric, where cosines may be
+            negative; or a remedy is asked for on a tower other than :class:`CLIPViT`.
     """
 
     def __init__(
@@ -37,10 +44,15 @@ class TrainingFreeSegmentor(OpenVocabularySegmentor):
         backbone: dict,
         class_embedder: dict,
         global_combiner: dict | None = None,
+        layer: int = -1,
+        outlier_ratio: float | None = None,
         base_classes: tuple[str, ...] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, class_embedder, **kwargs)
+        self.layer, self.outlier_ratio = layer, outlier_ratio
+        if layer != -1 or outlier_ratio is not None:
+            check_remedies(self.backbone, layer, outlier_ratio)
         self.base_classes = tuple(base_classes)
         self.combiner = None if global_combiner is None else MODELS.build(global_combiner)
         if self.combiner is not None and self.combiner.kind != "arithmetic":
@@ -55,7 +67,9 @@ class TrainingFreeSegmentor(OpenVocabularySegmentor):
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """Dense embedding float (B, D, h, w) of images without padding."""
-        return self.backbone.dense_embedding(inputs)
+        if self.layer == -1 and self.outlier_ratio is None:
+            return self.backbone.dense_embedding(inputs)
+        return dense_at(self.backbone, inputs, self.layer, self.outlier_ratio)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Cosines with every class, at the resolution of the input.
