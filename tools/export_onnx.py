@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Exports the image tower (pooled and dense embedding) and the text tower of a config to ONNX.
 
-    python tools/export_onnx.py CONFIG --out work_dirs/onnx                  # native size
+    python tools/export_onnx.py CONFIG --out work_dirs/onnx               # native size
     python tools/export_onnx.py CONFIG --out work_dirs/onnx --size 448 448
-    python tools/export_onnx.py CONFIG --out work_dirs/onnx --open-size      # multiples of the stride
+    python tools/export_onnx.py CONFIG --out work_dirs/onnx --open-size   # multiples of the stride
 
 Writes image.onnx, text.onnx and card.json. Every file is run and compared with torch before it is
 kept: by onnxruntime where it is installed, else by onnx's own evaluator. Needs the extra `onnx`.
