@@ -56,12 +56,12 @@ def innermost(dataset: Any) -> Any:
 
 
 def is_evaluated(evaluator: Any) -> bool:
-    """Whether a figure is computed: not when all metrics only write predictions."""
+    """Whether a metric needs the data set's classes: not when all are ``DumpResults``.
+
+    (``format_only`` of mmdet's metrics writes category ids of the annotation file.)
+    """
     metrics = getattr(evaluator, "metrics", None)
-    if metrics is None:
-        return True
-    writes = [getattr(m, "format_only", False) or isinstance(m, DumpResults) for m in metrics]
-    return not all(writes)
+    return metrics is None or not all(isinstance(metric, DumpResults) for metric in metrics)
 
 
 @HOOKS.register_module()

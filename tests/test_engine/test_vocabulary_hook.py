@@ -139,15 +139,17 @@ def test_without_figures_any_names_will_do(tmp_path):
     path = names_file(tmp_path, "zebra", "yak; ox")
     dataset = coco(("cat", "dog"), [(1, "cat"), (2, "dog")])
     dump = DumpResults(str(tmp_path / "out.pkl"))
-    only_written = SimpleNamespace(format_only=True)
+    only_written = SimpleNamespace(format_only=True)  # by the annotation file's category ids
     hook, model = VocabularyHook(vocabulary=path), Model()
-    for metrics in ([dump], [only_written], [dump, only_written]):
+    for metrics in ([dump], [dump, dump]):
         judge = evaluator(*metrics)
         hook.before_test(runner(test=dataset, model=model, test_evaluator=judge))
         assert model.calls.pop() == (("zebra", "yak"), {"yak": ("ox",)})
         assert judge.dataset_meta["classes"] == ("zebra", "yak")
-    with pytest.raises(ValueError, match="lacks"):
-        hook.before_test(runner(test=dataset, model=model, test_evaluator=evaluator(dump, FIGURE)))
+    for metrics in ([dump, FIGURE], [only_written]):
+        run = runner(test=dataset, model=model, test_evaluator=evaluator(*metrics))
+        with pytest.raises(ValueError, match="lacks"):
+            hook.before_test(run)
     # ... and a data set without classes takes the file's.
     plain = SimpleNamespace(metainfo={})
     hook.before_test(runner(test=plain, model=model, test_evaluator=evaluator(FIGURE)))
