@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,11 @@ def load_inference_model(
     for what, path in (("checkpoint", checkpoint), ("delta", delta)):
         if path is not None and str(path) != NO_DELTA and not Path(path).is_file():
             raise FileNotFoundError(f"{what} {path} does not exist")
-    config = config.copy() if isinstance(config, Config) else load_config(config, options)
+    if isinstance(config, Config):
+        config = copy.deepcopy(config)
+        config.merge_from_dict(dict(options or {}))
+    else:
+        config = load_config(config, options)
     if config.get("model") is None:
         raise ValueError(f"config {config.filename} has no model: it is no config for inference")
     _set_delta(config.model, None if delta is None else str(delta), gate_scale)

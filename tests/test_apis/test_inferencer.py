@@ -12,6 +12,7 @@ from PIL import Image
 from react_mm.apis import Inferencer
 from react_mm.apis.inferencer import label_map
 from react_mm.datasets.images import DamagedImageError
+from react_mm.engine.configuration import load_config
 from tests.inference_toys import (
     CLASSIFIER,
     DETECTOR,
@@ -222,6 +223,17 @@ def test_customization_on_and_off(config, delta):
         assert scores(delta=delta, gate_scale=0.5) not in (plain, scores(delta=delta))
         for a, b in zip(scores(delta=delta, gate_scale=0.0), plain, strict=True):
             assert (a["name"], a["score"]) == (b["name"], pytest.approx(b["score"], abs=1e-5))
+
+
+def test_a_config_that_was_read_is_left_alone(delta):
+    config = load_config(SEGMENTOR)
+    text = config.pretty_text
+    changed = {"model.background.threshold": 0.999}
+    by_object = Inferencer(config, vocabulary=NAMES, delta=delta, options=changed)
+    by_file = Inferencer(SEGMENTOR, vocabulary=NAMES, delta=delta, options=changed)
+    assert config.pretty_text == text
+    assert by_object(picture())["regions"] == by_file(picture())["regions"]
+    assert by_object.key() == by_file.key()
 
 
 def test_a_delta_replaces_the_tower_of_the_checkpoint(tmp_path, delta):
