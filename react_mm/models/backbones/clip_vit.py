@@ -246,19 +246,19 @@ class CLIPViT(ImageTower):
         x, grid, valid = self._embed(x, image_sizes)
         first = x.shape[1]
         local = dense and self.dense_mode == LOCAL
+        blocks, kept, mask, whole = self.insertion_points(), {}, None, None
         if local:
-            x, mask = local_tokens(x, grid, valid, self._heads, self.visual.pool_type)
-        else:
-            mask = None if valid is None else self._attention_mask(valid, x)
-        blocks, kept = self.insertion_points(), {}
+            x, mask = local_tokens(x, grid, valid, blocks[0].attn.num_heads, self.visual.pool_type)
+        elif valid is not None:  # one window: its mask is (B, N), MultiheadAttention's (B, N, N)
+            whole = Windows(grid, max(grid), valid)
         windows = None if self.window_size is None else Windows(grid, self.window_size, valid)
         for index, block in enumerate(blocks[:-1]):
-            x = self._block(block, x, mask, None if index in self.global_blocks else windows)
+            x = self._block(block, x, mask, whole if index in self.global_blocks else windows)
             kept[index] = x
         surgery = dense and self.dense_mode not in ("vanilla", LOCAL)
         last = x
         if pooled or (dense and not surgery) or (taps and len(blocks) - 1 in self.out_indices):
-            last = kept[len(blocks) - 1] = self._block(blocks[-1], x, mask)
+            last = kept[len(blocks) - 1] = self._block(blocks[-1], x, mask, whole)
         out: dict[str, Any] = {}
         if taps:
             out["taps"] = tuple(
@@ -266,7 +266,7 @@ class CLIPViT(ImageTower):
             )
         if dense:
             if surgery:
-                tokens = run_last_block(blocks[-1], x, self.dense_mode, grid, mask)[:, 1:]
+                tokens = run_last_block(blocks[-1], x, self.dense_mode, grid, whole)[:, 1:]
             else:
                 tokens = last[:, first:] if local else last[:, 1:]
             tokens = self.visual.ln_post(tokens) @ self.visual.proj
@@ -274,10 +274,6 @@ class CLIPViT(ImageTower):
         if pooled:
             out["pooled"] = self._pool(last[:, :first], valid)
         return out
-
-    @property
-    def _heads(self) -> int:
-        return self.insertion_points()[0].attn.num_heads
 
     def _block(
         self, block: nn.Module, x: Tensor, mask: Tensor | None, windows: Windows | None = None
@@ -332,14 +328,6 @@ class CLIPViT(ImageTower):
             )
         cells = F.pad(cells[0], (0, grid[1] - own[1], 0, grid[0] - own[0]))
         return torch.cat([embedding[:1], cells.flatten(1).T.to(embedding.dtype)])
-
-    def _attention_mask(self, valid: Tensor, x: Tensor) -> Tensor:
-        """Additive mask (B * heads, N, N), minus infinity where a key is padding."""
-        keys = F.pad(valid, (1, 0), value=True)
-        mask = torch.zeros(keys.shape, dtype=x.dtype, device=x.device)
-        mask = mask.masked_fill(~keys, float("-inf"))[:, None, None, :]
-        tokens = keys.shape[1]
-        return mask.expand(-1, self._heads, tokens, -1).reshape(-1, tokens, tokens)
 
     def _pool(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Pooled embedding (B, D) as open_clip pools, over valid tokens only."""

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from react_mm.models.layers.gated_attention import run_gate
+from react_mm.models.layers.window_attention import Windows, run_windowed_block
 from react_mm.suggestions import near_matches
 
 LOCAL = "local"
@@ -139,7 +140,7 @@ def attend(
     x: Tensor,
     form: str,
     grid: tuple[int, int],
-    attn_mask: Tensor | None = None,
+    keys: Tensor | None = None,
 ) -> Tensor:
     """Attention of one of the surgical forms, on a frozen attention's weights.
 
@@ -148,7 +149,7 @@ def attend(
         x: Normalised tokens (B, 1 + h * w, C), class token first.
         form: See :class:`LastBlock`; not ``qk``.
         grid: Patch rows and columns (h, w).
-        attn_mask: Additive mask (B * heads, N, N) that hides padded keys, or None.
+        keys: Which keys are no padding, bool (B, 1, 1, N), or None for all.
 
     Returns:
         Tokens (B, N, C) after the output projection.
@@ -159,13 +160,14 @@ def attend(
     batch, tokens, width = x.shape
     q, k, v = (_heads_first(part, attn.num_heads) for part in (q, k, v))
     mixed = torch.zeros_like(v)
+    hidden = None if keys is None else ~keys.expand(-1, attn.num_heads, -1, -1).flatten(0, 1)
     for term in [t for t in form.split("+") if t != "gauss"]:
         keys = {"qq": q, "kk": k}[term]
         logits = keys @ keys.transpose(1, 2) * keys.shape[-1] ** -0.5
         if form.endswith("+gauss"):
             logits = logits + gaussian_neighbourhood(grid, logits)
-        if attn_mask is not None:
-            logits = logits + attn_mask.to(logits.dtype)
+        if hidden is not None:
+            logits = logits.masked_fill(hidden, float("-inf"))
         mixed = mixed + logits.softmax(dim=-1) @ v
     mixed = mixed.reshape(batch, attn.num_heads, tokens, -1).transpose(1, 2)
     return attn.out_proj(mixed.reshape(batch, tokens, width))
@@ -176,7 +178,7 @@ def run_last_block(
     x: Tensor,
     mode: str,
     grid: tuple[int, int],
-    attn_mask: Tensor | None = None,
+    whole: Windows | None = None,
 ) -> Tensor:
     """Runs a tower's last block with the switches of a dense mode.
 
@@ -187,15 +189,16 @@ def run_last_block(
         x: Tokens (B, 1 + h * w, C) that enter the block.
         mode: A key of :data:`DENSE_MODES`.
         grid: Patch rows and columns (h, w).
-        attn_mask: Additive mask (B * heads, N, N) that hides padded keys, or None.
+        whole: The grid as one window whose padding is hidden; None without padding.
 
     Returns:
         Tokens (B, 1 + h * w, C).
     """
     switches = DENSE_MODES[check_dense_mode(mode)]
     if switches == DENSE_MODES["vanilla"]:
-        return block(x, attn_mask=attn_mask)
-    x = run_gate(block, x, attn_mask)
-    mixed = block.ls_1(attend(block.attn, block.ln_1(x), switches.attention, grid, attn_mask))
+        return block(x) if whole is None else run_windowed_block(block, x, whole)
+    x = run_gate(block, x, attention=None if whole is None else whole.attend)
+    keys = None if whole is None else whole.keys
+    mixed = block.ls_1(attend(block.attn, block.ln_1(x), switches.attention, grid, keys))
     x = x + mixed if switches.residual else mixed
     return x + block.ls_2(block.mlp(block.ln_2(x))) if switches.ffn else x
