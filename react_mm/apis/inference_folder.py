@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
 from react_mm.apis.inference_inputs import Input, files_in
+from react_mm.apis.predictor import Predictor
 from react_mm.datasets.images import DamagedImageError
 from react_mm.manifest import (
     Manifest,
@@ -22,14 +23,11 @@ from react_mm.manifest import (
     write_json,
 )
 
-if TYPE_CHECKING:
-    from react_mm.apis.inferencer import Inferencer
-
 RESULTS, MAPS, LEDGER = "results", "maps", "rejected.json"
 
 
 def run_folder(
-    inferencer: Inferencer,
+    inferencer: Predictor,
     folder: str | Path,
     out: str | Path,
     batch_size: int = 8,

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from react_mm.apis.inference_inputs import ImageInput, expand
 from react_mm.apis.inference_model import CLASSIFY
+from react_mm.apis.predictor import Predictor
 from react_mm.datasets.images import DamagedImageError
 from react_mm.suggestions import near_matches
-
-if TYPE_CHECKING:
-    from react_mm.apis.inferencer import Inferencer
 
 MODALITIES = ("image", "text")
 FIELDS = ("key", "image_path", "member", "caption")
 
 
 def retrieve(
-    inferencer: Inferencer,
+    inferencer: Predictor,
     inputs: ImageInput | Sequence[ImageInput],
     index: str | Path,
     k: int = 10,
