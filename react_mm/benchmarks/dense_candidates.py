@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -74,7 +75,11 @@ class DenseCandidates:
         torch.manual_seed(0)
         self.device, self.arch = device, read.model.backbone.arch
         model = MODELS.build(read.model)
-        model.init_weights()
+        logging.disable(logging.INFO)  # mmengine tells of every parameter
+        try:
+            model.init_weights()
+        finally:
+            logging.disable(logging.NOTSET)
         model.class_embedder = RandomEmbeddings(model.backbone.embed_dim)
         self.model = model.to(device).eval()
         self.detections: dict[tuple[int, int], float] = {}

@@ -33,4 +33,5 @@ def test_quick_run_writes_rows(repository, tmp_path, name):
     rows = json.loads(out.read_text())
     assert len(rows) >= 6
     assert all({"name", "value", "unit", "settings"} == set(row) for row in rows)
-    assert all(row["value"] > 0 for row in rows)
+    may_be_none = ("dense.peak_memory", "detector.detections")
+    assert all(row["value"] > 0 for row in rows if row["name"] not in may_be_none)
