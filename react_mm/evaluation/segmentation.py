@@ -20,17 +20,23 @@ class SegmentationIoU(BaseMetric):
     mean. Unlike mmseg's ``IoUMetric``, labels or predictions outside the class range are refused,
     not dropped.
 
+    Where there are novel classes, ``mIoU_harmonic`` is the harmonic mean of the two groups' mIoU
+    (2 a b / (a + b); 0 if one of them is).
+
     Args:
         ignore_index: Label of pixels that do not count.
+        unseen: Whether the groups are called ``unseen`` and ``seen``, as zero-shot segmentation
+            does, in place of ``target`` and ``other``.
     """
 
     default_prefix = "segmentation"
     headline = "mIoU"
     outcomes: dict[str, Outcomes] = {}
 
-    def __init__(self, ignore_index: int = 255, **kwargs: object) -> None:
+    def __init__(self, ignore_index: int = 255, unseen: bool = False, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.ignore_index = ignore_index
+        self.written = {"target": "unseen", "other": "seen"} if unseen else {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Counts pixels per class of each image: in common, predicted, labelled.
@@ -76,7 +82,7 @@ class SegmentationIoU(BaseMetric):
         np.divide(common, union, out=iou, where=union > 0)
         figures = {"pixel_accuracy": float(common.sum() / max(labelled.sum(), 1))}
         for group, rows in class_groups(self.dataset_meta).items():
-            suffix = "" if group == "all" else f"_{group}"
+            suffix = "" if group == "all" else f"_{self.written.get(group, group)}"
             present = rows[labelled[rows] > 0]
             counted = rows[union[rows] > 0]
             figures[f"mIoU{suffix}"] = float(iou[counted].mean()) if len(counted) else np.nan
@@ -86,6 +92,10 @@ class SegmentationIoU(BaseMetric):
                 self.outcomes[f"mIoU{suffix}"] = Outcomes("mean_iou", keys, own)
             zero = common[present] == 0
             figures[f"zero_iou{suffix}"] = float(zero.mean()) if len(present) else np.nan
+        groups = [f"mIoU_{self.written.get(g, g)}" for g in ("target", "other")]
+        if groups[0] in figures:
+            one, other = (figures[name] for name in groups)
+            figures["mIoU_harmonic"] = 2 * one * other / (one + other) if one + other else 0.0
         lines = [
             f"{name}: {value:.4f}"
             for name, value in zip(self.dataset_meta["classes"], iou, strict=True)

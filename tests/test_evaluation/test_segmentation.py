@@ -18,8 +18,8 @@ def sample(label, predicted):
     )
 
 
-def evaluate(pairs):
-    metric = SegmentationIoU()
+def evaluate(pairs, **options):
+    metric = SegmentationIoU(**options)
     metric.dataset_meta = META
     for label, predicted in pairs:
         metric.process({}, [sample(label, predicted)])
@@ -44,9 +44,23 @@ def test_equals_a_confusion_matrix():
     assert figures["segmentation/mIoU"] == pytest.approx(iou[:5].mean())
     assert figures["segmentation/mIoU_target"] == pytest.approx(iou[[3, 4]].mean())
     assert figures["segmentation/mIoU_other"] == pytest.approx(iou[[1, 2]].mean())
+    target, other = iou[[3, 4]].mean(), iou[[1, 2]].mean()
+    harmonic = 1 / np.mean([1 / target, 1 / other])
+    assert figures["segmentation/mIoU_harmonic"] == pytest.approx(harmonic)
+    written = evaluate(pairs, unseen=True)
+    assert written["segmentation/mIoU_unseen"] == figures["segmentation/mIoU_target"]
+    assert written["segmentation/mIoU_seen"] == figures["segmentation/mIoU_other"]
+    assert written["segmentation/mIoU_harmonic"] == figures["segmentation/mIoU_harmonic"]
     assert figures["segmentation/zero_iou"] == pytest.approx(1 / 5)
     assert figures["segmentation/zero_iou_target"] == pytest.approx(1 / 2)
     assert figures["segmentation/pixel_accuracy"] == pytest.approx(hits.sum() / confusion.sum())
+
+
+def test_nothing_found_of_the_target_is_a_harmonic_mean_of_zero():
+    label = np.array([[1, 3], [2, 4]])
+    figures = evaluate([(label, np.array([[1, 1], [2, 2]]))])
+    assert figures["segmentation/mIoU_harmonic"] == 0
+    assert figures["segmentation/zero_iou_target"] == 1
 
 
 def test_keeps_pixel_counts_image_by_image():

@@ -50,6 +50,8 @@ class TimmFeatures(BaseModule):
         init_cfg: None = None,
     ) -> None:
         super().__init__()
+        # On the meta device (config checks) only shapes count.
+        pretrained = pretrained and torch.get_default_device().type != "meta"
         self.trunk = timm.create_model(
             arch, pretrained=pretrained, num_classes=0, **dict(options or {})
         )

@@ -15,7 +15,15 @@ class MixedSizeSegDataPreProcessor(SegDataPreProcessor):
 
     Images are padded on the right and at the bottom; ``img_shape`` in the meta data keeps the
     valid size, by which the segmentor takes the batch apart again.
+
+    Args:
+        size_divisor: Training images are padded to the largest of their batch and to a multiple of
+            this, unless ``size`` is given.
+        **kwargs: Those of mmseg's ``SegDataPreProcessor``.
     """
+
+    def __init__(self, size_divisor: int | None = 1, **kwargs: Any) -> None:
+        super().__init__(size_divisor=None if kwargs.get("size") else size_divisor, **kwargs)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Normalises and stacks; see mmseg.

@@ -1,0 +1,23 @@
+# Pascal Context, 59 classes; background pixels do not count.
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(2048, 336), keep_ratio=True),
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
+]
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type="react_mm.BenchmarkSegDataset",
+        benchmark="context59",
+        data_root="data/VOCdevkit/VOC2010",
+        data_prefix=dict(img_path="JPEGImages", seg_map_path="SegmentationClassContext"),
+        ann_file="ImageSets/SegmentationContext/val.txt",
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_evaluator = dict(type="react_mm.SegmentationIoU")

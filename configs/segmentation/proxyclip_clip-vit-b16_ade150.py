@@ -1,0 +1,10 @@
+# Published (facts D2): 20.2 mIoU.
+_base_ = [
+    "../_base_/models/proxyclip.py",
+    "../_base_/datasets/seg_ade150.py",
+    "mmseg::_base_/default_runtime.py",
+]
+
+test_pipeline = _base_.test_pipeline
+test_pipeline[1]["scale"] = (2048, 448)
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
