@@ -87,6 +87,29 @@ def run_methods(folder: Path, seed: int, short: bool = False) -> dict[str, Any]:
     return found
 
 
+def customized_row(
+    name: str, seed: int, short: bool, lanes: Lanes
+) -> tuple[Path | None, float | None]:
+    """Trains and turns down one row, for other studies; what :func:`run_methods` did is reused.
+
+    Called inside the seed's folder.
+
+    Args:
+        name: Key of :data:`ROWS`.
+        seed: As in :func:`run_methods`.
+        short: As there.
+        lanes: Where it runs.
+
+    Returns:
+        The delta and its gate scale; None twice where the rule turns the row off altogether.
+    """
+    with RunLock(FOLDER):
+        run = _Run(seed, short, lanes)
+        run.prepare()
+        run.stages.run_beside([run._training(name)], lanes)
+        return run._at(name, run._choose(name)["scale"])
+
+
 class _Run:
     def __init__(self, seed: int, short: bool, lanes: Lanes) -> None:
         self.seed, self.short, self.lanes = seed, short, lanes
@@ -94,10 +117,13 @@ class _Run:
         self.retrieval = DEMO / "retrieval"
         self.choices = read_json(DEMO / "results.json")["settings"]
 
-    def run(self) -> dict[str, Any]:
-        work = self._mine
+    def prepare(self) -> None:
+        """Mines the hard pairs, the input of every training."""
         inputs = {"retrieved": sha256_file(self.retrieval / "retrieved" / "manifest.json")}
-        self.stages.run("hard pairs", work, inputs)
+        self.stages.run("hard pairs", self._mine, inputs)
+
+    def run(self) -> dict[str, Any]:
+        self.prepare()
         self.stages.run_beside([self._training(name) for name in ROWS], self.lanes)
         chosen = {name: self._choose(name) for name in ROWS}
         measured = self.stages.run_beside(
