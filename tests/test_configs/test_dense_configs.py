@@ -1,4 +1,4 @@
-"""Every detection config builds unreduced, on the meta device (test_segmentation_configs: those)."""
+"""Every detection config builds unreduced, on the meta device; segmentation has its own test."""
 
 import re
 from pathlib import Path
