@@ -73,10 +73,10 @@ def write_ov_coco(root, train=2, test=1):
 def write_toy(root, train=2, test=1, size=(72, 96)):
     """The drawn world's layout with 4 base classes and a novel one."""
     names = ["ant", "bee", "cow", "dog", "eel"]
-    write_json(
-        root / "scenes/annotations/instances_train_base.json",
-        base_only(draw(root / "scenes/train", train, names, size), names[:4])[0],
-    )
+    whole = draw(root / "scenes/train", train, names, size)
+    write_json(root / "scenes/annotations/instances_train.json", whole)
+    base = base_only(whole, names[:4])[0]
+    write_json(root / "scenes/annotations/instances_train_base.json", base)
     for part, seed in (("val", 1), ("test", 2)):
         annotation = draw(root / "scenes" / part, test, names, size, seed=seed)
         write_json(root / f"scenes/annotations/instances_{part}.json", annotation)

@@ -73,12 +73,13 @@ def check_config(config: Config) -> None:
 
     Raises:
         ConfigKeyError: If a key does not exist.
-        ValueError: If ``batch_size`` is not what the sampler's roles add up to, or two options
-            exclude each other.
+        ValueError: If ``batch_size`` is not what the sampler's roles add up to, two options exclude
+            each other, or one has no effect without another.
     """
     _check_top_level(config)
     for where, node in _walk(config._cfg_dict, ""):
         _check_arguments(where, node)
+    _check_ignored_boxes(config)
     if config.get("compile") and (config.get("model") or {}).get("chunk_size") is not None:
         raise ValueError(
             "compile and model.chunk_size exclude each other: a chunk is embedded again in the "
@@ -93,6 +94,19 @@ def check_config(config: Config) -> None:
         raise ValueError(
             f"train_dataloader.batch_size is {loader.get('batch_size')}, but its sampler's "
             f"pairs_per_batch + general_per_batch are {sum(w or 0 for w in wanted)}"
+        )
+
+
+def _check_ignored_boxes(config: Config) -> None:
+    """A data set that hands over ignored boxes and assigners that all pass over them."""
+    data = (config.get("train_dataloader") or {}).get("dataset") or {}
+    data = data.get("dataset", data)
+    nodes = _walk((config.get("model") or {}).get("train_cfg") or {}, "model.train_cfg")
+    found = {where: n["ignore_iof_thr"] for where, n in nodes if "ignore_iof_thr" in n}
+    if data.get("ignore_novel") and found and all(value <= 0 for value in found.values()):
+        raise ValueError(
+            "train_dataloader.dataset.ignore_novel is set, but the assigners pass over ignored "
+            f"boxes: set {' and '.join(f'{w}.ignore_iof_thr' for w in found)} to 0.5"
         )
 
 

@@ -163,3 +163,36 @@ def test_broken_class_list_is_refused_by_name(tmp_path):
     config.work_dir, config.launcher = str(tmp_path / "work"), "none"
     with pytest.raises(ValueError, match=r"eels.*did you mean eel"):
         build_runner(config).test()
+
+
+def test_ignored_boxes_that_no_assigner_asks_for_are_refused():
+    novel = {"train_dataloader.dataset.ignore_novel": True}
+    for stem, keys in (
+        ("atss_toy-vit_fpn_toy", ["assigner"]),
+        ("fvlm_toy-vit_fpn_toy", ["rpn.assigner", "rcnn.assigner"]),
+    ):
+        keys = [f"model.train_cfg.{key}.ignore_iof_thr" for key in keys]
+        with pytest.raises(ValueError, match=" and ".join(keys)):
+            config_of(stem, novel)
+        assert config_of(stem, {**novel, **dict.fromkeys(keys, 0.5)})
+
+
+@pytest.mark.parametrize("stem", ["atss_toy-vit_fpn_toy", "fvlm_toy-vit_fpn_toy"])
+def test_ignored_novel_boxes_change_what_is_learned(tmp_path, stem):
+    """From the file of a data set to the loss: the same step with and without the option."""
+    options = reduced(stem, tmp_path)
+    whole = "scenes/annotations/instances_train.json"
+    thresholds = ["model.train_cfg.assigner"] if stem.startswith("atss") else []
+    thresholds = thresholds or [f"model.train_cfg.{part}.assigner" for part in ("rpn", "rcnn")]
+    losses = []
+    for run, threshold in enumerate((0.0, 0.0, 0.5)):
+        changed = {f"{name}.ignore_iof_thr": threshold for name in thresholds}
+        if threshold:
+            changed["train_dataloader.dataset.ignore_novel"] = str(tmp_path / whole)
+        config = config_of(stem, {**options, **changed})
+        config.work_dir, config.launcher = str(tmp_path / str(run)), "none"
+        config.train_dataloader.dataset.pipeline[2].prob = 0.0
+        runner = build_runner(config)
+        runner.train()
+        losses.append(runner.message_hub.get_scalar("train/loss_cls").current())
+    assert losses[0] == losses[1] != losses[2]

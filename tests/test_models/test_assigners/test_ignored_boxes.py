@@ -88,17 +88,18 @@ def class_loss(model, ignored):
     return model.parse_losses(losses)[0], losses
 
 
-@pytest.mark.parametrize("kind", ["fvit", "atss"])
+@pytest.mark.parametrize("kind", ["fvit", "rpn", "atss"])
 def test_no_background_gradient_on_an_ignored_box(tmp_path, kind):
     """With the whole image ignored, only the base object's regions have a gradient."""
+    part, kind = kind, "atss" if kind == "atss" else "fvit"
     model = small_detector(tmp_path, kind=kind, classes=("cat", "dog"))
     model.train()
     whole = torch.tensor([[-200.0, -200, 400, 400]])
     logits = {}
-    if kind == "atss":
+    if part == "atss":
         module = model.bbox_head.atss_cls
     else:
-        module = model.roi_head.bbox_head.fc_cls
+        module = model.rpn_head.rpn_cls if part == "rpn" else model.roi_head.bbox_head.fc_cls
 
     def keep(_, __, output):
         output.retain_grad()
@@ -117,7 +118,7 @@ def test_no_background_gradient_on_an_ignored_box(tmp_path, kind):
         rows = torch.cat(moved).abs().sum(dim=1) > 0
         counts[threshold] = int(rows.sum()), len(rows)
     assert counts[-1][0] > counts[0.5][0] > 0
-    if kind == "fvit":
+    if part == "fvit":
         # What is left is foreground alone: regions of at least half an IoU with the object.
         losses = class_loss(model, whole)[1]
         assert losses["loss_cls"].item() > 0
