@@ -18,7 +18,7 @@ SETTINGS = {
     "train_dataloader.sampler.shuffle": False,
     "train_dataloader.dataset.pipeline.2.prob": 0.0,
     "optim_wrapper.optimizer.type": "SGD",
-    "optim_wrapper.optimizer.lr": 0.02,
+    "optim_wrapper.optimizer.lr": 0.5,  # the warm-up takes 1 to 11 per cent of it
     "train_cfg.max_iters": ITERS,
     "train_cfg.val_interval": 100,
     "default_hooks.checkpoint.interval": ITERS,
