@@ -89,7 +89,7 @@ class DenseCosineClassifier(_NamedClassifier):
     """
 
     def __init__(
-        self, in_features: int, embed_dim: int, temperature: float = 0.02, prior: float = 0.01
+        self, in_features: int, embed_dim: int, temperature: float = 0.07, prior: float = 0.01
     ) -> None:
         super().__init__(in_features, embed_dim, temperature)
         self.bias = nn.Parameter(torch.tensor(-math.log((1 - prior) / prior)))
