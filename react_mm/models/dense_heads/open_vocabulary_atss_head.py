@@ -26,8 +26,8 @@ class OpenVocabularyATSSHead(VLMScore, ATSSHead):
 
     Args:
         embed_dim: Dimension D of the joint space.
-        temperature: Start value of the classifier's learned temperature. Names lie close together in
-            the joint space: at .02 a cosine of .2 is a score of .996 in every cell at the start.
+        temperature: Start value of the classifier's learned temperature. Names lie close together
+            in the joint space: at .02 a cosine of .2 is a score of .996 in every cell at the start.
         score_combiner: Config of :class:`ScoreCombiner` with ``activation='sigmoid'``; None reports
             the detector alone.
         vlm_temperature: Temperature of the VLM score.
