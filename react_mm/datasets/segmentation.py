@@ -1,6 +1,6 @@
 """Semantic segmentation data whose classes are names, seen and unseen (needs mmseg)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,12 @@ class SeenClassesDataset(BaseSegDataset):
             novel_classes=() if only_seen else unseen_names,
             synonyms={n: vocabulary.all_names(n)[1:] for n in classes} if synonyms else {},
         )
-        super().__init__(metainfo={**own, **(metainfo or {})}, **kwargs)
+        # Plain types: checkpoints keep this, and a config's own dicts would not load safely.
+        given = {
+            key: dict(value) if isinstance(value, Mapping) else value
+            for key, value in (metainfo or {}).items()
+        }
+        super().__init__(metainfo={**own, **given}, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Images with their label maps; labels of unseen classes are told to be ignored.

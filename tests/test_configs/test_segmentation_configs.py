@@ -54,6 +54,7 @@ def test_builds_unreduced_on_the_meta_device(path):
     if hasattr(model, "decode_head"):
         assert trained == sum(p.numel() for p in model.decode_head.parameters())
         assert trained == HEADS[f"{method}_{tower}"]
+        assert all(hook.type for hook in config.default_hooks.values())
         assert config.train_cfg.max_iters and config.train_dataloader.dataset.get("only_seen", True)
     else:
         assert trained == 0

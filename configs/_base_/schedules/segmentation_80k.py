@@ -16,6 +16,6 @@ default_hooks = dict(
     checkpoint=dict(
         type="react_mm.SafeCheckpointHook", by_epoch=False, interval=5_000, max_keep_ckpts=2
     ),
-    logger=dict(interval=50),
+    logger=dict(type="LoggerHook", interval=50),
 )
 randomness = dict(seed=0)

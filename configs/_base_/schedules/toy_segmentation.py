@@ -15,6 +15,6 @@ default_hooks = dict(
     checkpoint=dict(
         type="react_mm.SafeCheckpointHook", by_epoch=False, interval=100, max_keep_ckpts=1
     ),
-    logger=dict(interval=20),
+    logger=dict(type="LoggerHook", interval=20),
 )
 randomness = dict(seed=0)
