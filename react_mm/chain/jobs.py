@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -121,7 +122,8 @@ def _train(
 
 
 def _hash_of(config: Config) -> str:
-    return sha256_bytes(config.pretty_text.encode())
+    text = json.dumps(config.to_dict(), sort_keys=True, default=str)  # pretty_text takes seconds
+    return sha256_bytes(text.encode())
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import types
 import typing
@@ -180,7 +181,7 @@ def load_settings(
     if not path.is_file():
         raise FileNotFoundError(f"chain config {path} does not exist")
     config = Config.fromfile(str(path))
-    config.merge_from_dict(dict(options or {}))
+    config.merge_from_dict(copy.deepcopy(dict(options or {})))  # mmengine takes `_delete_` out
     content = config.to_dict()
     if work_dir is not None:
         content["work_dir"] = str(work_dir)

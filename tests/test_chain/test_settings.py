@@ -89,3 +89,11 @@ def test_configs_and_lists_are_found_beside_the_chain(tmp_path):
     assert settings.retrieval.config == tmp_path / "own.py"
     assert settings.names == str(tmp_path / "names.txt")
     assert dataclasses.replace(settings, seed=3).seed == 3
+
+
+def test_the_caller_s_options_stay_as_they_were(toy_config):
+    arm = {"config": "customization/gated-image_toy-vit_toy_plain.py"}
+    options = {"customization": {"_delete_": True, "plain": arm}}
+    for _ in range(2):
+        assert load_settings(toy_config, options).arms == (BASE, "plain")
+    assert options["customization"]["_delete_"]
