@@ -10,7 +10,15 @@ model = dict(
     class_embedder=dict(text_tower=toy, templates="drawn"),
     backbone=dict(**toy, dense_mode="local", out_indices=(-1,)),
     decode_head=dict(
-        embed_dim=128, tap_channels=128, channels=16, guidance=16, depth=1, kernel=5, with_cp=False
+        embed_dim=128,
+        tap_channels=128,
+        channels=8,
+        guidance=8,
+        depth=1,
+        kernel=5,
+        heads=2,
+        upsample=1,
+        with_cp=False,
     ),
     tower_scale=20.0,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -154,6 +155,7 @@ class _Study:
         }
         measured = self.stages.run_beside(list(jobs.values()), self.lanes)
         value = {key: measured[job.name]["harmonic"] for key, job in jobs.items()}
+        value = {key: -1.0 if math.isnan(v) else v for key, v in value.items()}
         # Where nothing of the target is found on the validation scenes, the other families decide.
         other = {key: measured[job.name]["other"] for key, job in jobs.items()}
         return {

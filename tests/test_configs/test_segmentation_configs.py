@@ -4,6 +4,7 @@ In the runs only paths, sizes, iterations and widths are others.
 """
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ HEADS = {  # unreduced weights of the heads
     "cosine-head_clip-vit-b16": 1_443_585,
     "cost-aggregation_clip-vit-b16": 167_458,
     "cosine-head_toy-vit": 53_569,
-    "cost-aggregation_toy-vit": 10_162,
+    "cost-aggregation_toy-vit": 3_866,
 }
 SMALL_HEAD = dict(embed_dim=24, channels=8)
 
@@ -153,13 +154,28 @@ def reduced(path, folder):
     return config
 
 
+def train_twice(config, model):
+    """Two steps on the first training image: the last layers start at zero."""
+    before = [p.clone() for p in model.parameters() if p.requires_grad]
+    _, batch = load(config.train_dataloader.dataset, model)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-2)
+    for _ in range(2):
+        optimizer.zero_grad()
+        data = model.data_preprocessor(batch, training=True)
+        losses = model.train().loss(data["inputs"], data["data_samples"])
+        sum(v for k, v in losses.items() if "loss" in k).backward()
+        optimizer.step()
+    after = [p for p in model.parameters() if p.requires_grad]
+    assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 def load(dataset_config, model):
     """One item of the data set, and its vocabulary on the model, as VocabularyHook sets it."""
     from mmengine.registry import DATASETS
 
     data = DATASETS.build(dataset_config)
-    model.set_base_classes(data.metainfo["base_classes"])
-    model.set_vocabulary(data.metainfo["classes"], data.metainfo["synonyms"])
+    model.set_base_classes(data.metainfo.get("base_classes", ()))
+    model.set_vocabulary(data.metainfo["classes"], data.metainfo.get("synonyms"))
     item = data[0]
     return data, dict(inputs=[item["inputs"]], data_samples=[item["data_samples"]])
 
@@ -174,18 +190,7 @@ def test_runs_on_drawn_data(path, drawn):
     model.class_embedder = HashEmbedder(24)
     model.init_weights()
     if config.get("train_dataloader"):
-        before = [p.clone() for p in model.parameters() if p.requires_grad]
-        _, batch = load(config.train_dataloader.dataset, model)
-        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-2)
-        for _ in range(2):  # the last layers start at zero: the first step moves nothing else
-            optimizer.zero_grad()
-            data = model.data_preprocessor(batch, training=True)
-            losses = model.train().loss(data["inputs"], data["data_samples"])
-            sum(v for k, v in losses.items() if "loss" in k).backward()
-            optimizer.step()
-        after = [p for p in model.parameters() if p.requires_grad]
-        moved = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
-        assert all(moved)
+        train_twice(config, model)
     data, batch = load(config.test_dataloader.dataset, model.eval())
     (sample,) = model.test_step(batch)
     classes = len(data.metainfo["classes"])
@@ -213,3 +218,37 @@ def test_wrong_class_list_is_refused_by_name(name, drawn, tmp_path):
     init_default_scope("mmseg")
     with pytest.raises(ValueError, match=f"class 4 is '{names[3]}', the label of that number is"):
         DATASETS.build(config.test_dataloader.dataset)
+
+
+@pytest.mark.skipif(find_spec("efficientnet_lite_pytorch") is None, reason="needs the extra lite")
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*_lite_*.py")), ids=lambda p: p.stem)
+def test_lite_configs_run_on_drawn_data(path, drawn, tmp_path, monkeypatch):
+    mini = tmp_path / "coco_mini"
+    for kind, source, end in (("val", "images", ".jpg"), ("semantic/val", "masks", ".png")):
+        (mini / kind).mkdir(parents=True)
+        content = (drawn / "my-folder" / "val" / source / f"a{end}").read_bytes()
+        (mini / kind / f"a{end}").write_bytes(content)
+    listed = "classes: {0: void, 1: person, 2: sky-other-merged}"
+    (mini / "semantic" / "classes_config.yaml").write_text(listed)
+    monkeypatch.setenv("REACT_MM_DATA", str(tmp_path))
+    config = load_config(path)
+    for name in ("train_dataloader", "test_dataloader"):
+        dataset = (config.get(name) or {}).get("dataset")
+        if dataset and "concepts" in dataset:
+            root = str(drawn / "my-folder")
+            dataset.update(data_root=root, concepts=f"{root}/names.txt")
+            for step in dataset.pipeline:
+                step.update({k: (2048, 96) for k in ("scale",) if k in step})
+                step.update({k: (96, 96) for k in ("crop_size",) if k in step})
+    model = build(config)
+    model.class_embedder = HashEmbedder(384)
+    model.init_weights()
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    head = sum(p.numel() for p in getattr(model, "decode_head", torch.nn.Identity()).parameters())
+    assert trained == head == (394_241 if path.stem.startswith("cosine-head") else 0)
+    if head:
+        train_twice(config, model)
+    data, batch = load(config.test_dataloader.dataset, model.eval())
+    (sample,) = model.test_step(batch)
+    assert sample.pred_sem_seg.shape == (40, 56)
+    assert len(sample.seg_logits.data) == len(data.metainfo["classes"])
