@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import react_mm  # noqa: F401  (first: mmcv's operators)
 import react_mm.registry  # noqa: F401
 from react_mm.engine.configuration import load_config
 from react_mm.engine.launching import build_runner
 from tests.coco_files import random_boxes, write_coco
+from tests.detection_data import reduced
 from tests.tiny import write_architecture, write_weights
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "detection"
@@ -41,3 +43,28 @@ def test_ground_truth_boxes(own):
     figures = build_runner(load_config(path, changes(own, 2))).test()
     assert figures["gt_box/boxes"] == figures["gt_box/boxes_target"] == 20
     assert 0 <= figures["gt_box/accuracy"] <= 1
+
+
+def test_a_trained_detector_goes_over_by_its_vocabulary_alone(own, tmp_path):
+    """Trained on OV-COCO's base classes, tested on the folder by the options of the docs."""
+    stem = "fvlm_clip-vit-b16_fpn_1x_ov-coco"
+    options = {**reduced(stem, tmp_path / "coco"), "work_dir": "trained"}
+    trained = build_runner(load_config(CONFIGS / f"{stem}.py", options))
+    trained.train()
+    folder = f"{tmp_path}/"
+    documented = {
+        "test_dataloader.dataset.data_root": folder,
+        "test_dataloader.dataset.ann_file": "annotations/instances_val.json",
+        "test_dataloader.dataset.data_prefix.img": "val/",
+        "test_dataloader.dataset.novel": "all",
+        "test_evaluator.ann_file": folder + "annotations/instances_val.json",
+    }
+    text = (CONFIGS.parents[1] / "docs" / "prepare_datasets.md").read_text()
+    assert all(f"{key}=" in text for key in documented)
+    options |= {**documented, "load_from": "trained/epoch_1.pth", "work_dir": "tested"}
+    tested = build_runner(load_config(CONFIGS / f"{stem}.py", options))
+    figures = tested.test()
+    assert tested.model.vocabulary.names == ("cat", "wasp", "dog", "bee")
+    weights = trained.model.state_dict()
+    assert all(torch.equal(v, weights[k]) for k, v in tested.model.state_dict().items())
+    assert figures["ov_coco/base_ap50"] == -1 and 0 <= figures["ov_coco/novel_ap50"] <= 1
