@@ -231,7 +231,11 @@ class Inferencer:
                 "no vocabulary: give class names, Inferencer(..., vocabulary=['cat', 'dog']) or "
                 "vocabulary='names.txt'; neither config nor checkpoint names any"
             )
-        if getattr(self.model, "background", None) and BACKGROUND not in wanted.names:
+        # By its setting, or because a head was trained with it as a class.
+        wants = getattr(self.model, "background", None) or BACKGROUND in getattr(
+            self.model, "base_classes", ()
+        )
+        if wants and BACKGROUND not in wanted.names:
             wanted = Vocabulary((BACKGROUND, *wanted.names), wanted.synonyms)
         if self.model.vocabulary != wanted:
             self.model.set_vocabulary(wanted)

@@ -50,3 +50,9 @@ def test_trains_saves_and_tests(tmp_path):
         runner.model.decode_head.parameters(), tested.model.decode_head.parameters(), strict=True
     ):
         assert torch.equal(one, other)
+    # names alone: what the head learned to call background stays a class
+    from react_mm.apis import Inferencer
+
+    segment = Inferencer(path, checkpoint, vocabulary=["dog", "bee"], device="cpu")
+    assert segment(tmp_path / "toy" / "scenes" / "test" / "a.png")["regions"]
+    assert segment.model.vocabulary.names == ("background", "dog", "bee")
