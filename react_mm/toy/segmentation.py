@@ -243,4 +243,4 @@ def segmentation_table(per_seed: Sequence[Mapping[str, Any]]) -> str:
 
 def _cell(values: Sequence[float]) -> str:
     mean, half = interval(values)
-    return f"{100 * mean:.1f} ± {100 * half:.1f}"
+    return f"{100 * mean:.1f}" + ("" if math.isnan(half) else f" ± {100 * half:.1f}")

@@ -26,6 +26,7 @@ def test_table_has_every_row_and_paired_differences():
     # 0.2 and 0.4: mean 30, Student's t (one degree) 12.706 times 0.1
     assert cells[2] == "30.0 ± 127.1"
     assert cells[-1] == "10.0 ± 0.0"
+    assert "| 10.0 | 10.0 |" in study.segmentation_table([seed_of(0.0)])  # no interval of one seed
     (plain,) = (row for row in lines if row.startswith("| local | plain |"))
     assert plain.split("|")[-2].strip() == ""
 

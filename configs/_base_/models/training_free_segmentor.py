@@ -30,6 +30,7 @@ model = dict(
         pretrained="openai",
         dense_mode="maskclip",
     ),
+    prune=dict(min_area=0.0, min_peak=0.0),  # off; here so that the command line can set them
     test_cfg=dict(mode="whole"),
 )
 test_cfg = dict(type="TestLoop")

@@ -83,7 +83,7 @@ class OpenVocabularySegmentor(OpenVocabulary, BaseSegmentor):
         self.init_vocabulary(class_embedder, self.backbone.embed_dim)
         self.logit_scale = logit_scale
         self.background = background or {}
-        self.prune = dict(prune or {})
+        self.prune = {key: value for key, value in (prune or {}).items() if value}
         self.refinement = None if refinement is None else MODELS.build(refinement)
         self.test_cfg = _checked_windows(ConfigDict(test_cfg or dict(mode="whole")))
         self.align_corners = False
