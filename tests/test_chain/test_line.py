@@ -143,6 +143,7 @@ def test_a_run_refuses_a_file_that_its_stage_did_not_write(finished, monkeypatch
     assert path.read_bytes() == whole  # trained once more, to the same bits
 
 
+@pytest.mark.slow
 def test_a_changed_setting_runs_what_follows_and_nothing_before(finished, monkeypatch, repository):
     folder, options, _, _ = finished
     monkeypatch.chdir(folder)
