@@ -38,7 +38,7 @@ from react_mm.models.open_clip_loading import resolve_weights
 
 DECIDING = ("model", "test_evaluator", "test_cfg", "custom_hooks", "load_from")
 WEIGHTS = (".safetensors", ".pth", ".pt", ".bin")
-LISTS = (".json", ".jsonl", ".txt")
+LISTS = (".json", ".jsonl", ".txt", ".npz")  # .npz: proposals
 
 
 @dataclass(frozen=True)
