@@ -3,7 +3,9 @@
 from react_mm.datasets.cached_pairs import CachedPairDataset
 from react_mm.datasets.classification_set import ClassificationSetDataset
 from react_mm.datasets.dense_pairs import DenseCachedPairDataset, DensePairDataset
+from react_mm.datasets.pair_memory import PairMemory
 from react_mm.datasets.pairs import PairDataset
+from react_mm.datasets.reco_features import RecoFeatures
 from react_mm.datasets.transforms import (
     RandomHorizontalFlip,
     RandomResizedCrop,
@@ -18,8 +20,10 @@ __all__ = [
     "DenseCachedPairDataset",
     "DensePairDataset",
     "PairDataset",
+    "PairMemory",
     "RandomHorizontalFlip",
     "RandomResizedCrop",
+    "RecoFeatures",
     "ResizeCenterCrop",
     "RetrievalDataset",
     "TimmAugment",

@@ -32,7 +32,7 @@ class ExportHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Writes the delta with the data set, the config and the seed in its card."""
+        """Writes the delta; its card names the data set (and has its ``metainfo['card']``)."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         meta = getattr(innermost(runner.train_dataloader.dataset), "metainfo", {}) or {}
         extra = {
@@ -42,6 +42,7 @@ class ExportHook(Hook):
             "config": str(runner.cfg.filename) if runner.cfg.filename else None,
             "iterations": runner.iter,
             "seed": runner.seed,
+            **(meta.get("card") or {}),
             **self.extra,
         }
         path = save_delta(model, Path(runner.work_dir) / self.filename, extra)

@@ -136,13 +136,13 @@ def native_preprocessing(model: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`react_mm.ResizeCenterCrop` that a base was made for.
 
     Args:
-        model: Config of :class:`react_mm.CLIP`.
+        model: Config of :class:`react_mm.CLIP`, or of a model around one.
 
     Returns:
         ``size``, and where the weights say so ``interpolation`` and ``resize_mode`` (SigLIP
         squashes); what the config does not tell is left out.
     """
-    tower = model.get("image_tower") or {}
+    tower = (holder_of_towers(model) or {}).get("image_tower") or {}
     arch, found = tower.get("arch"), {}
     if arch is not None:
         known = open_clip.get_model_config(resolve_architecture(arch)) or {}
@@ -156,14 +156,23 @@ def native_preprocessing(model: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def holder_of_towers(model: Mapping[str, Any]) -> Any:
+    """The part of a model's config that has the towers: itself, or the base of RECO; else None."""
+    for part in (model, model.get("base")):
+        if isinstance(part, Mapping) and "image_tower" in part:
+            return part
+    return None
+
+
 def _replace_model(config: Config, other: Config) -> None:
-    if "model" not in other or "image_tower" not in other.model:
+    if "model" not in other or holder_of_towers(other.model) is None:
         raise ValueError(f"{other.filename} has no `model` with an image_tower to compare")
-    if "image_tower" not in config.model:
+    own = holder_of_towers(config.model)
+    if own is None:
         raise ValueError(f"{config.filename}: its model has no towers that a base could replace")
     new = copy.deepcopy(other.model)
-    if "templates" in config.model:
-        new["templates"] = config.model["templates"]
+    if "templates" in own:
+        holder_of_towers(new)["templates"] = own["templates"]
     config.model = new
     for transform in config.test_dataloader.dataset.get("pipeline", ()):
         if transform.get("type") == "react_mm.ResizeCenterCrop":
@@ -172,9 +181,7 @@ def _replace_model(config: Config, other: Config) -> None:
 
 def _put_weights(config: Config, model: ComparedModel) -> None:
     path = str(model.weights)
-    place = config.model
-    if "image_tower" not in place:
-        place = place.get("backbone")
+    place = holder_of_towers(config.model) or config.model.get("backbone")
     if path.endswith((".pth", ".pt")):
         if model.scale is not None:
             raise ValueError(f"model {model.name!r}: a checkpoint has no gate scale to set")

@@ -204,11 +204,21 @@ def _with_contents(parts: Any) -> Any:
             packaged = resolve_weights(arch, tag, None)
             if packaged is not None:
                 node["pretrained"] = _content(packaged)
+        if isinstance(node.get("memory"), dict) and "folder" in node["memory"]:
+            node["memory"] = _memory_content(node["memory"])
         for name, value in node.items():
             named = isinstance(value, str) and value.endswith((*WEIGHTS, *LISTS))
             if named and Path(value).is_file():
                 node[name] = _content(Path(value))
     return parts
+
+
+def _memory_content(memory: dict[str, Any]) -> dict[str, Any]:
+    """A memory of RECO by the cards of its embeddings and index, not by the name of its folder."""
+    folder = Path(memory["folder"])
+    cards = (folder / "embeddings" / "manifest.json", folder / "index" / "index.json")
+    found = [_content(path) for path in cards if path.is_file()]
+    return {**memory, "folder": found or str(folder)}
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
