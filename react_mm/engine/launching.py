@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -176,8 +177,10 @@ def _holder_lives(folder: Path) -> bool:
 
 
 def write_metrics(path: str | Path, metrics: Mapping[str, Any], config: Config) -> None:
-    """Writes metrics with the config they belong to as JSON, atomically."""
+    """Writes metrics with the config they belong to as JSON, atomically; null for no number."""
     values = {k: v.item() if hasattr(v, "item") else v for k, v in metrics.items()}
+    lacking = {k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
+    values = {k: None if k in lacking else v for k, v in values.items()}
     content = {
         "config": str(config.filename),
         "load_from": config.get("load_from"),

@@ -1,13 +1,21 @@
 """What tools/train.py and tools/test.py share: the vocabulary file from the command line to AP."""
 
 import argparse
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
 import react_mm  # noqa: F401  (first: mmcv's operators)
-from react_mm.engine.launching import add_common_arguments, build_runner, prepare, use_vocabulary
+from react_mm.engine.launching import (
+    add_common_arguments,
+    build_runner,
+    prepare,
+    use_vocabulary,
+    write_metrics,
+)
 from tests.detection_data import DETECTION, reduced
 
 STEM = "atss_toy-vit_fpn_toy"
@@ -66,3 +74,10 @@ def test_names_that_the_annotations_lack_are_refused_where_figures_are_computed(
     runner.test()
     assert runner.model.vocabulary.names == ("zebra", "yak")
     assert Path(out).is_file()
+
+
+def test_a_metric_without_a_number_is_null(tmp_path):
+    metrics = {"accuracy": np.float64(0.5), "accuracy_target": float("nan"), "boxes": 3}
+    write_metrics(tmp_path / "out.json", metrics, Config({}))
+    written = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    assert written == {"accuracy": 0.5, "accuracy_target": None, "boxes": 3}
