@@ -16,6 +16,7 @@ class PairMemory:
     Args:
         folder: Its work dir, with ``embeddings/`` and ``index/``.
         exclude: Pairs whose image path has one of these in it are left out.
+        exclude_captions: The same for words in the caption.
         deepest: See :class:`react_mm.retrieval.memory.RetrievalMemory`.
 
     Attributes:
@@ -25,8 +26,14 @@ class PairMemory:
         FileNotFoundError, ValueError, react_mm.manifest.ManifestError: As there.
     """
 
-    def __init__(self, folder: str, exclude: Sequence[str] = (), deepest: int = 2048) -> None:
-        self.memory = RetrievalMemory(folder, exclude, deepest)
+    def __init__(
+        self,
+        folder: str,
+        exclude: Sequence[str] = (),
+        exclude_captions: Sequence[str] = (),
+        deepest: int = 2048,
+    ) -> None:
+        self.memory = RetrievalMemory(folder, exclude, deepest, exclude_captions)
 
     @property
     def digest(self) -> str:

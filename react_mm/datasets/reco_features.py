@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from react_mm.datasets.pair_memory import PairMemory
 from react_mm.registry import DATASETS
-from react_mm.retrieval.memory import image_ids, modality_of, paths_with
+from react_mm.retrieval.memory import image_ids, modality_of, texts_with
 from react_mm.retrieval.neighbours import NeighbourSettings, neighbours_of
 from react_mm.retrieval.stored_embeddings import MODALITIES, StoredEmbeddings
 
@@ -108,7 +108,7 @@ class RecoFeatures(Dataset):
         seed: int,
     ) -> np.ndarray:
         """Rows of this part, int64, ascending."""
-        kept = ~paths_with(paths, exclude)
+        kept = ~texts_with(paths, exclude)
         if part != "all":
             out = image_ids(self.store) % _BUCKETS < round(held_out * _BUCKETS)
             kept &= out if part == "held-out" else ~out

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +80,7 @@ class RetrievalMemory:
         exclude: Pairs whose image path has one of these in it are no part of the memory (such as
             ``/grocery/``). The rest is then indexed exactly and held in RAM (4 D bytes a row and
             modality searched).
+        exclude_captions: The same for words in the caption, upper or lower case.
         deepest: Rows looked at per query when neighbours are left out (:meth:`search`, ``keep``);
             a query that has fewer than k left among them gets fewer.
 
@@ -96,9 +97,14 @@ class RetrievalMemory:
     """
 
     def __init__(
-        self, folder: str | Path, exclude: Sequence[str] = (), deepest: int = 2048
+        self,
+        folder: str | Path,
+        exclude: Sequence[str] = (),
+        deepest: int = 2048,
+        exclude_captions: Sequence[str] = (),
     ) -> None:
-        self.folder, self.exclude, self.deepest = Path(folder), tuple(exclude), deepest
+        self.folder, self.deepest = Path(folder), deepest
+        self.exclude, self.exclude_captions = tuple(exclude), tuple(exclude_captions)
         if not self.folder.is_dir():
             raise FileNotFoundError(
                 f"memory {folder} does not exist: make it with `tools/retrieve.py run CONFIG`"
@@ -113,7 +119,7 @@ class RetrievalMemory:
                 f"{self.store.rows}; run the stage 'index' again"
             )
         self.dimension = self.store.dimension
-        self._chosen = self._choose() if self.exclude else None
+        self._chosen = self._choose() if exclude or exclude_captions else None
         self.rows = self.store.rows if self._chosen is None else len(self._chosen)
         self._indexes: dict[str, Any] = {}
         self._digest: str | None = None
@@ -125,7 +131,7 @@ class RetrievalMemory:
             parts = [
                 sha256_file(self.store.folder / "manifest.json"),
                 sha256_file(self.folder / "index" / CARD_NAME),
-                json.dumps(sorted(self.exclude)),
+                json.dumps([sorted(self.exclude), sorted(self.exclude_captions)]),
             ]
             self._digest = sha256_bytes("|".join(parts).encode())
         return self._digest
@@ -134,7 +140,7 @@ class RetrievalMemory:
         """What a card says of this memory."""
         return {
             "folder": str(self.folder),
-            "exclude": list(self.exclude),
+            "exclude": [*self.exclude, *self.exclude_captions],
             "rows": self.rows,
             "digest": self.digest,
         }
@@ -243,21 +249,25 @@ class RetrievalMemory:
         kept = []
         for first in range(0, self.store.rows, 65536):
             rows = np.arange(first, min(first + 65536, self.store.rows))
-            kept.append(rows[~paths_with(self.store.metadata(rows)["image_path"], self.exclude)])
+            table = self.store.metadata(rows)
+            out = texts_with(table["image_path"], self.exclude)
+            words = [word.lower() for word in self.exclude_captions]
+            out |= texts_with(pc.utf8_lower(table["caption"]), words)
+            kept.append(rows[~out])
         chosen = np.concatenate(kept)
         if not 0 < len(chosen) < self.store.rows:
             raise ValueError(
-                f"memory {self.folder}: exclude={list(self.exclude)} leaves {len(chosen)} of "
-                f"{self.store.rows} pairs"
+                f"memory {self.folder}: without {[*self.exclude, *self.exclude_captions]} it has "
+                f"{len(chosen)} of {self.store.rows} pairs"
             )
         return chosen
 
 
-def paths_with(paths: pa.ChunkedArray, parts: Sequence[str]) -> np.ndarray:
-    """Which paths have one of the parts in them, bool (N,)."""
-    found = np.zeros(len(paths), bool)
+def texts_with(texts: pa.ChunkedArray, parts: Iterable[str]) -> np.ndarray:
+    """Which texts have one of the parts in them, bool (N,)."""
+    found = np.zeros(len(texts), bool)
     for part in parts:
-        found |= pc.match_substring(paths, part).to_numpy(zero_copy_only=False)
+        found |= pc.match_substring(texts, part).to_numpy(zero_copy_only=False)
     return found
 
 

@@ -113,8 +113,11 @@ def test_a_part_of_the_memory_can_be_left_out(folder):
         assert list(found.rows[number, :20]) == expected and (found.rows[number, 20:] == -1).all()
     assert part.digest != whole.digest == RetrievalMemory(folder).digest
     for nothing_or_all in (["elsewhere"], ["pool"]):
-        with pytest.raises(ValueError, match="leaves"):
+        with pytest.raises(ValueError, match="of 40 pairs"):
             RetrievalMemory(folder, exclude=nothing_or_all)
+    words = RetrievalMemory(folder, exclude_captions=["RED", "blue"])
+    assert words.rows == 40 - 14 and words.digest not in (whole.digest, part.digest)
+    assert not set(words.search(queries, 30, "text").rows[0]) & set(range(0, 40, 6))
 
 
 def test_captions_and_image_ids(folder):

@@ -1,0 +1,11 @@
+# The offline base with votes of a memory's nearest images; nothing is trained.
+_base_ = "lite.py"
+model = dict(
+    _delete_=True,
+    type="react_mm.NeighbourVotes",
+    base={{_base_.model}},
+    memory=dict(type="react_mm.PairMemory", folder="work_dirs/real_photos/retrieval"),
+    k=16,
+    alpha=0.5,
+    temperature=0.05,
+)
